@@ -1,0 +1,92 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One array for every target of ours: Swift 6 language mode, warnings are errors, imports are
+/// internal unless a public declaration needs them.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+/// A module of ours, in `Sources/<name>`.
+func module(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .target(name: name, dependencies: dependencies, exclude: ["README.md"], resources: resources, swiftSettings: settings)
+}
+
+/// The tests of one module, in `Tests/<name>Tests`.
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = [], resources: [Resource] = []) -> Target {
+    .testTarget(
+        name: name + "Tests", dependencies: [.init(stringLiteral: name)] + dependencies,
+        exclude: exclude, resources: resources, swiftSettings: settings)
+}
+
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+
+let package = Package(
+    name: "IndusEdge",
+    products: [.executable(name: "indusedge", targets: ["indusedge"])],
+    dependencies: [
+        .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CModbus", pkgConfig: "libmodbus", providers: [.apt(["libmodbus-dev"])]),
+        .systemLibrary(name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .target(name: "CSystem"),
+
+        module("Telemetry", []),
+        module("GatewayCore", ["Telemetry", "CSystem", logging]),
+        module("Definitions", ["Telemetry", yams]),
+        module("Acquisition", ["Telemetry", "GatewayCore", logging]),
+        module("ModbusAdapter", ["Telemetry", "GatewayCore", "CModbus"]),
+        module("Historian", ["Telemetry", "GatewayCore", grdb, logging]),
+        module("Scoring", ["Telemetry"]),
+        module("Sparkplug", ["Telemetry"]),
+        module("Uplink", ["Telemetry", "GatewayCore", "Sparkplug", "CMosquitto", logging]),
+        module("Identity", ["Telemetry", "COpenSSL"]),
+        module("PlantSimulation", ["Telemetry"]),
+        module(
+            "Gateway",
+            [
+                "Telemetry", "GatewayCore", "Definitions", "Acquisition", "ModbusAdapter", "Historian", "Scoring", "Sparkplug",
+                "Uplink", "Identity", logging, lifecycle,
+            ]),
+        .executableTarget(
+            name: "indusedge",
+            dependencies: [
+                "Telemetry", "GatewayCore", "Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation",
+                "Sparkplug", "Uplink", arguments, logging,
+            ],
+            exclude: ["README.md"], swiftSettings: settings),
+        .target(
+            name: "TestKit", dependencies: ["Telemetry", "GatewayCore"], exclude: ["README.md"], swiftSettings: settings),
+
+        tests("Telemetry", []),
+        tests("GatewayCore", ["Telemetry", "TestKit"]),
+        tests("Definitions", ["Telemetry"]),
+        tests("Acquisition", ["Telemetry", "GatewayCore", "TestKit"]),
+        tests("ModbusAdapter", ["Telemetry", "GatewayCore", "TestKit"]),
+        tests("Historian", ["Telemetry", "GatewayCore", "TestKit"]),
+        tests("Scoring", ["Telemetry", "PlantSimulation"]),
+        tests("Sparkplug", ["Telemetry", protobuf]),
+        tests("Uplink", ["Telemetry", "GatewayCore", "Sparkplug", "Identity", "TestKit"]),
+        tests("Identity", ["Telemetry"]),
+        tests("PlantSimulation", ["Telemetry"]),
+        tests("Gateway", ["Telemetry", "GatewayCore", "Definitions", "Historian", "TestKit"]),
+        .testTarget(name: "EndToEndTests", dependencies: ["Telemetry", "TestKit"], swiftSettings: settings),
+    ]
+)

@@ -1,0 +1,79 @@
+package import Telemetry
+
+/// A place in the log. Places grow in the order of appending, over restarts too; nothing else is promised of them.
+package struct LogPosition: RawRepresentable, Sendable, Hashable, Comparable, Codable {
+    package var rawValue: UInt64
+    package init(rawValue: UInt64) { self.rawValue = rawValue }
+    package static func < (left: LogPosition, right: LogPosition) -> Bool { left.rawValue < right.rawValue }
+    /// Before everything: the place of a cursor that has read nothing.
+    package static let start = LogPosition(rawValue: 0)
+}
+
+/// What a cursor reads.
+package struct LogEntry: Sendable {
+    package enum Content: Sendable {
+        case batch(SampleBatch)
+        /// Samples that this cursor will never see, because they were evicted before it came to them.
+        case gap(samples: UInt64)
+    }
+    /// Acknowledging this position says: this entry and all before it are done with.
+    package var position: LogPosition
+    package var content: Content
+    /// Whether the batch was appended before this process started or the reader has fallen behind the memory of the
+    /// log, so that it comes from disk.
+    package var isFromDisk: Bool
+
+    package init(position: LogPosition, content: Content, isFromDisk: Bool) {
+        self.position = position
+        self.content = content
+        self.isFromDisk = isFromDisk
+    }
+}
+
+/// The log of all samples: adapters append, everybody else reads with a cursor.
+package protocol TelemetryLog: AnyObject, Sendable {
+    /// The number of this start of the process; every start has a higher one.
+    var epoch: UInt32 { get }
+
+    /// Gives the stream of these batches its number: always the same for an equal descriptor.
+    ///
+    /// Throws a `GatewayError` when the catalogue cannot be written.
+    func register(_ descriptor: StreamDescriptor) throws -> StreamID
+
+    /// What the batches of a stream look like; `nil` for a number this log never gave.
+    func descriptor(of stream: StreamID) -> StreamDescriptor?
+
+    /// Takes a batch: gives it its sequence and epoch, serves it to waiting cursors at once, and commits it to disk within the commit interval.
+    /// Never waits for the disk. When memory for uncommitted batches runs out (the disk refuses), the oldest are given up and counted.
+    func append(_ batch: SampleBatch)
+
+    /// Counts a poll of which no sample was stored, because its deadbands suppressed all of them.
+    /// (A partly suppressed poll is told by its batch's `presence`, and the next batch's `suppressedPolls` tells of this one to the disk.)
+    func countSuppressedPoll(of stream: StreamID)
+
+    /// Opens the persistent cursor of that name, where it was left; a new one starts `from`.
+    /// Only one may be open per name.
+    func cursor(named name: String, from: CursorStart) throws -> any LogCursor
+}
+
+/// Where a cursor starts that the log has not seen before.
+package enum CursorStart: Sendable { case oldest, newest }
+
+/// One reader's place in the log. Used by one task at a time.
+package protocol LogCursor: AnyObject, Sendable {
+    var name: String { get }
+
+    /// The next entries, at most `limit`, at least one: waits until there is one.
+    ///
+    /// Throws `CancellationError` when the task is cancelled, a `GatewayError` when the log cannot be read.
+    func read(atMost limit: Int) async throws -> [LogEntry]
+
+    /// Says that everything up to here is done with. Persisted within a second, and never beyond what is on disk.
+    func acknowledge(through position: LogPosition)
+
+    /// Goes back to the entry after the last acknowledged one: after a lost connection.
+    func rewind()
+
+    /// Samples not yet acknowledged.
+    var pendingSamples: UInt64 { get }
+}

@@ -1,0 +1,126 @@
+package import GatewayCore
+internal import Synchronization
+package import Telemetry
+
+/// A log in memory: the contract without a disk.
+package final class MemoryLog: TelemetryLog {
+    private struct State {
+        var descriptors: [StreamDescriptor] = []
+        var sequences: [UInt64] = []
+        var batches: [SampleBatch] = []
+        var suppressed: [StreamID: Int] = [:]
+        var waiting: [UInt64: CheckedContinuation<Void, any Error>] = [:]
+        var nextWaiter: UInt64 = 0
+    }
+    private let state = Mutex(State())
+    package let epoch: UInt32
+
+    package init(epoch: UInt32 = 1) { self.epoch = epoch }
+
+    /// Everything appended so far.
+    package var batches: [SampleBatch] { state.withLock { $0.batches } }
+    package func suppressedPolls(of stream: StreamID) -> Int { state.withLock { $0.suppressed[stream] ?? 0 } }
+
+    package func register(_ descriptor: StreamDescriptor) -> StreamID {
+        state.withLock { state in
+            if let index = state.descriptors.firstIndex(of: descriptor) { return StreamID(rawValue: UInt32(index + 1)) }
+            state.descriptors.append(descriptor)
+            state.sequences.append(0)
+            return StreamID(rawValue: UInt32(state.descriptors.count))
+        }
+    }
+
+    package func descriptor(of stream: StreamID) -> StreamDescriptor? {
+        state.withLock { state in
+            let index = Int(stream.rawValue) - 1
+            return state.descriptors.indices.contains(index) ? state.descriptors[index] : nil
+        }
+    }
+
+    package func append(_ batch: SampleBatch) {
+        let waiting = state.withLock { state in
+            var batch = batch
+            let index = Int(batch.stream.rawValue) - 1
+            batch.sequence = state.sequences[index]
+            batch.epoch = epoch
+            state.sequences[index] += 1
+            state.batches.append(batch)
+            let waiting = Array(state.waiting.values)
+            state.waiting.removeAll()
+            return waiting
+        }
+        for continuation in waiting { continuation.resume() }
+    }
+
+    package func countSuppressedPoll(of stream: StreamID) { state.withLock { $0.suppressed[stream, default: 0] += 1 } }
+
+    package func cursor(named name: String, from: CursorStart = .oldest) -> any LogCursor {
+        MemoryCursor(log: self, name: name, at: from == .oldest ? 0 : batches.count)
+    }
+
+    fileprivate func entries(from: Int, atMost limit: Int) async throws -> [LogEntry] {
+        while true {
+            try Task.checkCancellation()
+            let found = state.withLock { state in
+                state.batches.dropFirst(from).prefix(limit).enumerated().map {
+                    LogEntry(position: LogPosition(rawValue: UInt64(from + $0.offset + 1)), content: .batch($0.element), isFromDisk: false)
+                }
+            }
+            if !found.isEmpty { return found }
+            try await untilAppended(beyond: from)
+        }
+    }
+
+    private func untilAppended(beyond count: Int) async throws {
+        let id = state.withLock { state in
+            state.nextWaiter += 1
+            return state.nextWaiter
+        }
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+                let due = state.withLock { state in
+                    if state.batches.count > count || Task.isCancelled { return true }
+                    state.waiting[id] = continuation
+                    return false
+                }
+                if due { continuation.resume() }
+            }
+        } onCancel: {
+            state.withLock { $0.waiting.removeValue(forKey: id) }?.resume(throwing: CancellationError())
+        }
+    }
+
+    fileprivate func samples(from: Int) -> UInt64 {
+        state.withLock { state in
+            state.batches.dropFirst(from).reduce(0) {
+                $0 + UInt64($1.sampleCount(of: state.descriptors[Int($1.stream.rawValue) - 1].tags.count))
+            }
+        }
+    }
+}
+
+private final class MemoryCursor: LogCursor {
+    private let log: MemoryLog
+    let name: String
+    private let place: Mutex<(next: Int, acknowledged: Int)>
+
+    init(log: MemoryLog, name: String, at start: Int) {
+        self.log = log
+        self.name = name
+        place = Mutex((start, start))
+    }
+
+    func read(atMost limit: Int) async throws -> [LogEntry] {
+        let entries = try await log.entries(from: place.withLock { $0.next }, atMost: limit)
+        place.withLock { $0.next += entries.count }
+        return entries
+    }
+
+    func acknowledge(through position: LogPosition) {
+        place.withLock { $0.acknowledged = max($0.acknowledged, Int(position.rawValue)) }
+    }
+
+    func rewind() { place.withLock { $0.next = $0.acknowledged } }
+
+    var pendingSamples: UInt64 { log.samples(from: place.withLock { $0.acknowledged }) }
+}

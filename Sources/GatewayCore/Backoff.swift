@@ -1,28 +1,29 @@
 internal import Telemetry
 
-/// How long to wait before the next attempt: exponential, bounded, with full jitter.
+/// How long to wait before the next attempt: exponential, bounded, jittered.
 ///
-/// Full jitter (a uniform draw between `minimum` and the exponential bound) spreads the clients of a server that
-/// comes back, so that they do not storm it. Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+/// Half of each wait is drawn at random ("equal jitter"), so that the clients of a server that comes back do not storm it
+/// together. Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
 package struct Backoff: Sendable {
-    package let minimum: Duration
+    /// The bound of the first wait.
+    package let initial: Duration
+    /// The bound of every wait.
     package let maximum: Duration
     /// Failures in a row so far.
     package private(set) var attempts = 0
 
-    package init(minimum: Duration = .milliseconds(500), maximum: Duration = .seconds(30)) {
-        precondition(minimum > .zero && maximum >= minimum)
-        self.minimum = minimum
+    package init(initial: Duration = .milliseconds(500), maximum: Duration = .seconds(30)) {
+        precondition(initial > .zero && maximum >= initial)
+        self.initial = initial
         self.maximum = maximum
     }
 
-    /// Counts a failure and tells how long to wait.
+    /// Counts a failure and tells how long to wait: between half of the bound and the bound, which doubles each time.
     package mutating func next(using generator: inout some RandomNumberGenerator) -> Duration {
-        let doublings = min(attempts, 32)
+        let (grown, overflow) = initial.nanoseconds.multipliedReportingOverflow(by: 1 << Int64(min(attempts, 32)))
         attempts += 1
-        let (grown, overflow) = minimum.nanoseconds.multipliedReportingOverflow(by: 1 << Int64(doublings))
         let bound = overflow ? maximum.nanoseconds : min(maximum.nanoseconds, grown)
-        return .nanoseconds(Int64.random(in: minimum.nanoseconds...bound, using: &generator))
+        return .nanoseconds(Int64.random(in: bound / 2...bound, using: &generator))
     }
 
     package mutating func next() -> Duration {

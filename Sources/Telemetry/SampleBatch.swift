@@ -7,6 +7,19 @@ package struct QualityRun: Sendable, Hashable {
         self.count = count
         self.status = status
     }
+
+    /// The runs of a status per tag.
+    package static func runs(of statuses: some Sequence<StatusCode>) -> [QualityRun] {
+        var runs: [QualityRun] = []
+        for status in statuses {
+            if runs.last?.status == status {
+                runs[runs.count - 1].count += 1
+            } else {
+                runs.append(QualityRun(count: 1, status: status))
+            }
+        }
+        return runs
+    }
 }
 
 /// The samples of one poll of one stream: one timestamp, runs of quality, and the raw values side by side.

@@ -1,0 +1,142 @@
+package import Foundation
+internal import Synchronization
+
+/// A foreign program that a test starts and ends: its output line by line, its input a line at a time.
+package final class ForeignProcess: Sendable {
+    /// Why a foreign program could not be used.
+    package struct Failure: Error, CustomStringConvertible {
+        package let description: String
+    }
+
+    private struct State {
+        var pending: [UInt8] = []
+        var lines: [String] = []
+        var isAtEnd = false
+    }
+
+    private let process: Process
+    private let input: FileHandle
+    private let state: Mutex<State>
+    private let errorOutput = Mutex<[UInt8]>([])
+
+    /// Starts `executable` (a path, or a name found on the PATH). It is killed when the object goes.
+    package init(_ executable: String, _ arguments: [String], environment: [String: String] = [:], folder: URL? = nil) throws {
+        let process = Process()
+        if executable.contains("/") {
+            process.executableURL = URL(fileURLWithPath: executable)
+            process.arguments = arguments
+        } else {
+            process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+            process.arguments = [executable] + arguments
+        }
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        process.currentDirectoryURL = folder
+        let input = Pipe()
+        let output = Pipe()
+        let errors = Pipe()
+        process.standardInput = input
+        process.standardOutput = output
+        process.standardError = errors
+        self.process = process
+        self.input = input.fileHandleForWriting
+        state = Mutex(State())
+        output.fileHandleForReading.readabilityHandler = { [weak self] handle in
+            let data = handle.availableData
+            if data.isEmpty { handle.readabilityHandler = nil }
+            self?.receive(data)
+        }
+        errors.fileHandleForReading.readabilityHandler = { [weak self] handle in
+            let data = handle.availableData
+            if data.isEmpty { handle.readabilityHandler = nil }
+            self?.errorOutput.withLock { $0.append(contentsOf: data) }
+        }
+        try process.run()
+    }
+
+    deinit {
+        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+    }
+
+    package var processIdentifier: Int32 { process.processIdentifier }
+    package var isRunning: Bool { process.isRunning }
+    package var exitStatus: Int32? { process.isRunning ? nil : process.terminationStatus }
+    /// What it wrote to standard error so far.
+    package var errorText: String { errorOutput.withLock { String(decoding: $0, as: UTF8.self) } }
+    /// The lines of standard output not yet taken by `line(where:)`.
+    package var lines: [String] { state.withLock { $0.lines } }
+
+    private func receive(_ data: Data) {
+        state.withLock { state in
+            if data.isEmpty { state.isAtEnd = true }
+            state.pending.append(contentsOf: data)
+            while let end = state.pending.firstIndex(of: 10) {
+                state.lines.append(String(decoding: state.pending[..<end], as: UTF8.self))
+                state.pending.removeSubrange(...end)
+            }
+        }
+    }
+
+    /// Waits for the next line of standard output that fits, and drops those before it.
+    package func line(within limit: Duration = .seconds(30), where fits: (String) -> Bool = { _ in true }) async throws -> String {
+        let end = ContinuousClock.now + limit
+        while true {
+            let (found, isAtEnd): (String?, Bool) = state.withLock { state in
+                guard let index = state.lines.firstIndex(where: fits) else { return (nil, state.isAtEnd) }
+                let line = state.lines[index]
+                state.lines.removeSubrange(...index)
+                return (line, false)
+            }
+            if let found { return found }
+            let name = process.arguments?.joined(separator: " ") ?? ""
+            if isAtEnd { throw Failure(description: "\(name) ended (\(process.isRunning ? "closing its output" : "exit \(process.terminationStatus)")): \(errorText)") }
+            if ContinuousClock.now > end { throw Failure(description: "\(name) printed no such line within \(limit): \(lines.suffix(5)) \(errorText)") }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
+    /// Writes a line to its standard input.
+    package func send(_ line: String) throws { try input.write(contentsOf: Data((line + "\n").utf8)) }
+
+    package func signal(_ number: Int32) { kill(process.processIdentifier, number) }
+
+    /// Waits until it has ended by itself and gives its exit status.
+    package func waitForExit(within limit: Duration = .seconds(30)) async throws -> Int32 {
+        let end = ContinuousClock.now + limit
+        while process.isRunning {
+            if ContinuousClock.now > end { throw Failure(description: "process \(processIdentifier) is still running after \(limit)") }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        return process.terminationStatus
+    }
+
+    /// Ends it at once.
+    package func stop() async {
+        signal(SIGKILL)
+        while process.isRunning { try? await Task.sleep(for: .milliseconds(2)) }
+    }
+}
+
+/// Where things are in the checkout that the tests were built from.
+package enum Checkout {
+    /// The root folder of the package.
+    package static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+    /// The interpreter that has the foreign peers.
+    package static var python: String { root.appendingPathComponent(".venv/bin/python").path }
+
+    /// A script of `Tests/Peers`.
+    package static func peer(_ name: String) -> String { root.appendingPathComponent("Tests/Peers/\(name)").path }
+}
+
+/// A folder that goes with the object.
+package final class TemporaryFolder: Sendable {
+    package let url: URL
+    package var path: String { url.path }
+
+    package init() throws {
+        url = FileManager.default.temporaryDirectory.appendingPathComponent("indusedge-\(UUID().uuidString)", isDirectory: true)
+        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(at: url) }
+}

@@ -1,0 +1,74 @@
+internal import GatewayCore
+internal import Logging
+internal import Scoring
+internal import Telemetry
+
+/// Reads the log with a cursor of its own, scores every asset, and appends the assessments to the log.
+struct ScoringService: Sendable {
+    static let cursorName = "scoring"
+
+    private let log: any TelemetryLog
+    private let assets: [AssetScorer]
+    private let publishEvery: Duration
+    private let logger: Logger
+
+    init(log: any TelemetryLog, assets: [AssetScorer], publishEvery: Duration, logger: Logger) {
+        self.log = log
+        self.assets = assets
+        self.publishEvery = publishEvery
+        self.logger = logger
+    }
+
+    /// One asset at work.
+    private struct Scored {
+        var scorer: AssetScorer
+        let stream: StreamID
+        let descriptor: StreamDescriptor
+        var lastAssessment: Timestamp?
+        var lastState: Assessment.State?
+    }
+
+    /// Most batches taken from the log at once.
+    private static let batchesMax = 256
+
+    func run() async throws {
+        let cursor = try log.cursor(named: ScoringService.cursorName, from: .newest)
+        var scored = try assets.map { scorer in
+            let descriptor = HealthStream.descriptor(asset: scorer.name)
+            return Scored(scorer: scorer, stream: try log.register(descriptor), descriptor: descriptor)
+        }
+        var members: [StreamID: [Int]] = [:]
+        for index in scored.indices {
+            for stream in scored[index].scorer.streams { members[stream, default: []].append(index) }
+        }
+        while true {
+            let entries = try await cursor.read(atMost: ScoringService.batchesMax)
+            for entry in entries {
+                // A gap needs no answer: the models forget by time, and take the next samples as they come.
+                guard case .batch(let batch) = entry.content, let indexes = members[batch.stream] else { continue }
+                for index in indexes {
+                    scored[index].scorer.consume(batch)
+                    assess(&scored[index], at: batch.time)
+                }
+            }
+            if let last = entries.last { cursor.acknowledge(through: last.position) }
+        }
+    }
+
+    private func assess(_ asset: inout Scored, at time: Timestamp) {
+        // A wall clock that stepped back must not silence an asset until it has caught up.
+        if let last = asset.lastAssessment, time >= last, time.since(last) < publishEvery { return }
+        asset.lastAssessment = time
+        let assessment = asset.scorer.assessment(at: time)
+        log.append(HealthStream.batch(assessment, stream: asset.stream, descriptor: asset.descriptor))
+        if assessment.state != asset.lastState {
+            logger.log(
+                level: assessment.state == .alarm ? .warning : .info, "health of an asset changed",
+                metadata: [
+                    "asset": "\(asset.scorer.name)", "state": "\(assessment.state.rawValue)", "health": "\(Int(assessment.health))",
+                    "reason": "\(assessment.reason)",
+                ])
+            asset.lastState = assessment.state
+        }
+    }
+}

@@ -76,9 +76,9 @@ let package = Package(
             name: "TestKit", dependencies: ["Telemetry", "GatewayCore"], exclude: ["README.md"], swiftSettings: settings),
 
         tests("Telemetry", []),
-        tests("GatewayCore", ["Telemetry", "TestKit"]),
+        tests("GatewayCore", ["Telemetry", "TestKit", logging]),
         tests("Definitions", ["Telemetry"]),
-        tests("Acquisition", ["Telemetry", "GatewayCore", "TestKit"]),
+        tests("Acquisition", ["Telemetry", "GatewayCore", "TestKit", logging]),
         tests("ModbusAdapter", ["Telemetry", "GatewayCore", "TestKit"]),
         tests("Historian", ["Telemetry", "GatewayCore", "TestKit"]),
         tests("Scoring", ["Telemetry", "PlantSimulation"]),

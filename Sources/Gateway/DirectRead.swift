@@ -1,0 +1,54 @@
+package import Definitions
+internal import GatewayCore
+internal import ModbusAdapter
+package import Telemetry
+internal import Acquisition
+
+/// One value as it was just read from a device.
+package struct Reading: Sendable {
+    package let device: String
+    package let tag: Tag
+    package let value: DataValue
+}
+
+/// Reads a device now, without the gateway and its log.
+package enum DirectRead {
+    /// Every tag of the device, or the one named, with one connection of its own.
+    ///
+    /// Throws a `GatewayError` when there is no such device or tag, or the device cannot be reached; a tag that the device
+    /// refuses is a reading with a Bad status and the reason.
+    package static func read(_ site: Site, device name: String, tag tagName: String?, time: any TimeSource) async throws -> [Reading] {
+        guard let device = site.devices.first(where: { $0.name == name }) else {
+            throw GatewayError(
+                .notFound, resource: "site \(site.name)", operation: "read",
+                "there is no device \(name); there are: \(site.devices.map(\.name).joined(separator: ", "))")
+        }
+        let tags = device.tags.filter { tagName == nil || $0.name == tagName }
+        guard !tags.isEmpty else {
+            throw GatewayError(
+                .notFound, resource: "device \(name)", operation: "read",
+                "there is no tag \(tagName ?? ""); there are: \(device.tags.map(\.name).joined(separator: ", "))")
+        }
+        let line = ModbusLine(
+            SiteBuilder.endpoint(of: device.connection), responseTimeout: device.responseTimeout, connectTimeout: device.connectTimeout)
+        let adapter = ModbusAdapter(name: name, line: line, unit: SiteBuilder.unit(of: device.connection))
+        let descriptor = StreamDescriptor(device: name, group: "read", tags: tags.map(\.tag))
+        let plan = try ReadPlanner.plan(
+            stream: StreamID(rawValue: 1), descriptor: descriptor,
+            fields: tags.enumerated().map { SiteBuilder.field($0.element, tag: $0.offset) }, limits: ModbusAdapter.limits)
+        try await adapter.connect()
+        let result: PollResult
+        do {
+            result = try await adapter.read(plan, at: time.utc)
+        } catch {
+            await adapter.disconnect()
+            throw error
+        }
+        await adapter.disconnect()
+        return tags.indices.compactMap { index in
+            guard var value = result.batch.value(of: index, in: descriptor) else { return nil }
+            if value.status.isBad { value.reason = result.reasons.joined(separator: "; ") }
+            return Reading(device: name, tag: descriptor.tags[index], value: value)
+        }
+    }
+}

@@ -1,0 +1,18 @@
+internal import ArgumentParser
+
+@main
+struct IndusEdge: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "indusedge",
+        abstract: "Edge gateway for industrial telemetry: reads PLCs, keeps every sample, scores machines, forwards encrypted MQTT.",
+        version: "IndusEdge \(Version.current)",
+        subcommands: [
+            RunCommand.self, CheckCommand.self, ReadCommand.self, TailCommand.self, QueryCommand.self, LedgerCommand.self,
+            IdentityCommand.self, SchemaCommand.self, SimulateCommand.self, WatchCommand.self,
+        ])
+}
+
+/// What this build is.
+enum Version {
+    static let current = "0.1.0"
+}

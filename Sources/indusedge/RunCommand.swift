@@ -1,0 +1,36 @@
+internal import ArgumentParser
+internal import Definitions
+internal import Gateway
+internal import GatewayCore
+internal import Logging
+
+struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Run the gateway.",
+        discussion: "Ends on SIGTERM or SIGINT after a last commit to disk. Logs go to standard error.")
+
+    @Argument(help: ArgumentHelp("The site document, and files with protocol definitions.", valueName: "site.yaml"))
+    var files: [String]
+
+    @Option(help: "Format of the log: \(LogFormat.allCases.map(\.rawValue).joined(separator: " or ")).")
+    var logFormat: LogFormat = .logfmt
+
+    @Option(help: "Least level that is logged: trace, debug, info, notice, warning, error or critical.")
+    var logLevel: Logger.Level = .info
+
+    func run() async throws {
+        try await reportingErrors {
+            let site = try loadSite(files)
+            let time = SystemTime()
+            let format = logFormat
+            let level = logLevel
+            LoggingSystem.bootstrap { label in
+                StructuredLogHandler(label: label, level: level, format: format, now: { time.utc })
+            }
+            try await GatewayService(site: site, version: Version.current, time: time, logger: Logger(label: "indusedge")).run()
+        }
+    }
+}
+
+extension LogFormat: ExpressibleByArgument {}
+extension Logger.Level: @retroactive ExpressibleByArgument {}

@@ -1,6 +1,72 @@
 #include <openssl/bio.h>
+#include <openssl/bn.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
+
+// What Swift cannot call by itself: variadic functions and macros over typed stacks.
+
+/// Makes a key pair on the curve P-256; NULL when OpenSSL refuses (its error queue says why).
+static inline EVP_PKEY *copenssl_generate_p256(void)
+{
+    return EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+}
+
+/// The subject alternative names of a certificate, or NULL where it has none. Freed with `copenssl_names_free`.
+static inline void *copenssl_alternative_names(const X509 *certificate)
+{
+    return X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+}
+
+static inline int copenssl_names_count(const void *names)
+{
+    return sk_GENERAL_NAME_num((const GENERAL_NAMES *)names);
+}
+
+static inline const GENERAL_NAME *copenssl_names_at(const void *names, int index)
+{
+    return sk_GENERAL_NAME_value((const GENERAL_NAMES *)names, index);
+}
+
+static inline void copenssl_names_free(void *names)
+{
+    GENERAL_NAMES_free((GENERAL_NAMES *)names);
+}
+
+/// An empty list of certificates, which owns those pushed to it; NULL without memory.
+static inline void *copenssl_certificates_new(void)
+{
+    return sk_X509_new_null();
+}
+
+/// Hands a certificate over to the list; 0 without memory.
+static inline int copenssl_certificates_push(void *list, X509 *certificate)
+{
+    return sk_X509_push((STACK_OF(X509) *)list, certificate);
+}
+
+static inline void copenssl_certificates_free(void *list)
+{
+    sk_X509_pop_free((STACK_OF(X509) *)list, X509_free);
+}
+
+/// Prepares the verification of a certificate with the intermediate certificates of a list.
+static inline int copenssl_verification_init(X509_STORE_CTX *context, X509_STORE *store, X509 *certificate, void *untrusted)
+{
+    return X509_STORE_CTX_init(context, store, certificate, (STACK_OF(X509) *)untrusted);
+}
+
+/// The bytes that were written to a memory BIO.
+static inline long copenssl_memory(BIO *bio, char **bytes)
+{
+    return BIO_get_mem_data(bio, bytes);
+}
+
+/// Writes a distinguished name as RFC 2253 does, but with UTF-8 as it is.
+static inline void copenssl_print_name(BIO *bio, const X509_NAME *name)
+{
+    X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB);
+}

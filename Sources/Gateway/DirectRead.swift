@@ -1,8 +1,8 @@
+internal import Acquisition
 package import Definitions
-internal import GatewayCore
+package import GatewayCore
 internal import ModbusAdapter
 package import Telemetry
-internal import Acquisition
 
 /// One value as it was just read from a device.
 package struct Reading: Sendable {

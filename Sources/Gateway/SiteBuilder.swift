@@ -1,5 +1,5 @@
 internal import Acquisition
-package import Definitions
+internal import Definitions
 internal import GatewayCore
 internal import ModbusAdapter
 internal import Scoring

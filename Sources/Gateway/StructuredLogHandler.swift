@@ -1,7 +1,7 @@
 internal import Foundation
 package import Logging
 internal import Synchronization
-internal import Telemetry
+package import Telemetry
 
 /// How log lines are written.
 package enum LogFormat: String, Sendable, CaseIterable {

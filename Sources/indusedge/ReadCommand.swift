@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Definitions
 internal import Gateway
 internal import GatewayCore
 internal import Telemetry

@@ -15,7 +15,12 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: "Format of the log: \(LogFormat.allCases.map(\.rawValue).joined(separator: " or ")).")
     var logFormat: LogFormat = .logfmt
 
-    @Option(help: "Least level that is logged: trace, debug, info, notice, warning, error or critical.")
+    @Option(
+        help: "Least level that is logged: \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")).",
+        transform: { text in
+            guard let level = Logger.Level(rawValue: text) else { throw ValidationError("there is no level '\(text)'") }
+            return level
+        })
     var logLevel: Logger.Level = .info
 
     func run() async throws {
@@ -33,4 +38,3 @@ struct RunCommand: AsyncParsableCommand {
 }
 
 extension LogFormat: ExpressibleByArgument {}
-extension Logger.Level: @retroactive ExpressibleByArgument {}

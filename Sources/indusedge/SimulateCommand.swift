@@ -71,24 +71,9 @@ struct SimulateCommand: AsyncParsableCommand {
                 Thread.detachNewThread { host.run() }
                 Output.line("\(kind.rawValue) listens on 127.0.0.1:\(server.port)")
             }
-            await untilTold()
+            try await untilSignalled()
             for server in servers { server.stop() }
         }
-    }
-
-    /// Returns on SIGTERM or SIGINT.
-    private func untilTold() async {
-        let signals = [SIGTERM, SIGINT]
-        for signal in signals { Foundation.signal(signal, SIG_IGN) }
-        let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        let sources = signals.map { signal in
-            let source = DispatchSource.makeSignalSource(signal: signal, queue: .global())
-            source.setEventHandler { continuation.yield() }
-            source.resume()
-            return source
-        }
-        for await _ in stream { break }
-        for source in sources { source.cancel() }
     }
 }
 

@@ -1,0 +1,40 @@
+# Every command of the project. `make` alone explains them.
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo check bench format clean
+
+# Debug products and tests are built in .build, release products in .build-release: neither disturbs the other.
+RELEASE := -c release --scratch-path .build-release --explicit-target-dependency-import-check error
+
+# Debian keeps the broker where ordinary users do not look.
+export PATH := $(PATH):/usr/sbin
+
+help: ## Show this list
+	@echo "IndusEdge: Modbus in, health scored, encrypted MQTT out"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "Each command first installs what is missing (scripts/apt-packages.txt). Needed beforehand: git, make, Swift 6.2 or later."
+
+setup: ## Install what is missing: Debian packages, Python peers of the tests
+	@scripts/setup.sh --peers
+
+build: ## Build the gateway for use: .build-release/release/indusedge
+	@scripts/setup.sh
+	swift build $(RELEASE) --product indusedge
+
+demo: build ## Run a simulated plant, a broker and the gateway, and watch (DEMO_SECONDS=30 ends by itself with a verdict)
+	@scripts/demo.sh
+
+check: setup ## Do what continuous integration does: format, build, tests, tidiness
+	@scripts/check.sh
+
+bench: build ## Measure the gateway end to end beside a C yardstick (about four minutes)
+	@$(MAKE) --no-print-directory -C Benchmarks/endtoend
+	@python3 Benchmarks/endtoend/bench.py $(BENCH)
+
+format: ## Format the Swift sources in place
+	@swift format format --in-place --parallel --recursive Package.swift Sources Tests
+
+clean: ## Remove everything that was built, and the Python peers
+	rm -rf .build .build-release .build-bench .build-demo .venv
+	@$(MAKE) --no-print-directory -C Benchmarks/endtoend clean

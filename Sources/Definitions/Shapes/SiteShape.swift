@@ -1,0 +1,153 @@
+/// The tables of the `Site` document.
+enum SiteShape {
+    static let kind = "Site"
+
+    static let document = ObjectShape(
+        kind, "What one gateway does: devices, assets, routes, its log and its scoring.",
+        [
+            Field(required: "apiVersion", .word([ProtocolDefinitionShape.apiVersion]), "The version of the format."),
+            Field(required: "kind", .word([kind]), "The kind of document."),
+            Field(required: "metadata", .object(metadata), "The name."),
+            Field(required: "spec", .object(spec), "The content."),
+        ])
+
+    static let metadata = ObjectShape(
+        "metadata", "The name of the site.",
+        [
+            Field(
+                required: "name", .text(.name), "The name of the gateway's site: default of Sparkplug group and node, part of JSON topics."),
+            Field("description", .text(.prose), "For people."),
+        ])
+
+    static let spec = ObjectShape(
+        "spec", "The content of the site.",
+        [
+            Field(
+                "definitions", .list(.text(.filePath("protocols/acme/feed-pump.yaml")), count: 0...256),
+                "Files with protocol definitions, relative to this file."),
+            Field(required: "devices", .list(.object(device), count: 1...1000), "The devices the gateway reads."),
+            Field(
+                "assets", .list(.object(asset), count: 1...1000),
+                "The machines whose health is scored; each device is one where none is given."),
+            Field("routes", .list(.object(route), count: 0...16), "Where samples are published."),
+            Field("log", .object(log), "The local log of all samples."),
+            Field("scoring", .object(scoring), "The health of the assets."),
+        ])
+
+    static let device = ObjectShape(
+        "device", "One device the gateway reads.",
+        [
+            Field(required: "name", .text(.name), "The name, unique within the site."),
+            Field(required: "definition", .text(.name), "The name of the protocol definition."),
+            Field(required: "connection", .object(connection), "How the device is reached."),
+            Field(
+                "connectTimeout", .duration(.milliseconds(10)...(.seconds(60))), default: "3s", "How long a connection may take to open."),
+            Field("responseTimeout", .duration(.milliseconds(10)...(.seconds(60))), default: "1s", "How long an answer may take."),
+            Field(
+                "scanGroups", .map(key: .name, .duration(.milliseconds(1)...(.seconds(86_400))), count: 1...64),
+                "Other periods for scan groups of the definition."),
+            Field(
+                "disabledTags", .list(.text(.tagName), count: 0...65_535), "Tags of the definition that this device does not have."),
+        ])
+
+    static let connection = ObjectShape(
+        "connection", "How the device is reached; one of the two.", isChoice: true,
+        [
+            Field("modbusTCP", .object(modbusTCP), "Modbus over TCP."),
+            Field("modbusRTU", .object(modbusRTU), "Modbus over a serial line."),
+        ])
+
+    static let modbusTCP = ObjectShape(
+        "modbusTCP", "Modbus over TCP.",
+        [
+            Field(required: "host", .text(.hostName), "Host name or IP address."),
+            Field("port", .integer(1...65_535), default: "502", "The TCP port."),
+            Field("unit", .integer(0...255), default: "1", "The unit identifier; matters behind gateways to serial lines."),
+        ])
+
+    static let modbusRTU = ObjectShape(
+        "modbusRTU", "Modbus over a serial line (RS-485, RS-232).",
+        [
+            Field(required: "port", .text(.filePath("/dev/ttyS0")), "The serial device."),
+            Field("baudRate", .integer(300...4_000_000), default: "19200", "Bits per second."),
+            Field("parity", .word(ModbusRTUConnection.Parity.allCases.map(\.rawValue)), default: "even", "The parity bit."),
+            Field("dataBits", .integer(7...8), default: "8", "Data bits; RTU wants 8."),
+            Field("stopBits", .integer(1...2), default: "1", "Stop bits; with parity none, devices that follow the standard want 2."),
+            Field("unit", .integer(1...247), default: "1", "The server address."),
+        ])
+
+    static let asset = ObjectShape(
+        "asset", "A machine whose health is scored from some tags.",
+        [
+            Field(required: "name", .text(.name), "The name, unique within the site."),
+            Field("devices", .list(.text(.name), count: 1...1000), "Devices whose scored tags all belong to the machine."),
+            Field("tags", .list(.text(.tagReference), count: 1...65_535), "Single tags that belong to the machine, as device.tag."),
+        ])
+
+    static let route = ObjectShape(
+        "route", "Where samples are published.",
+        [
+            Field(required: "name", .text(.name), "The name, unique within the site."),
+            Field("payload", .word(Route.Payload.allCases.map(\.rawValue)), default: "sparkplugB", "The form of the messages."),
+            Field("group", .text(.topicLevel), "The Sparkplug group identifier; the site's name where none is given."),
+            Field("node", .text(.topicLevel), "The Sparkplug edge node identifier; the site's name where none is given."),
+            Field(
+                "topic", .text(.topicTemplate),
+                "The topic of JSON payloads with {site}, {device} and {group} (the scan group); \(topicDefault) where none is given."),
+            Field(required: "clusters", .list(.object(cluster), count: 1...16), "The brokers, in the order they are tried."),
+            Field(
+                "failover", .word(Route.Failover.allCases.map(\.rawValue)), default: "ordered",
+                "How a cluster is chosen. This version takes them in order, whatever is said here."),
+            Field("inFlight", .integer(1...1000), default: "64", "The most messages published and not yet acknowledged."),
+            Field("keepAlive", .duration(.seconds(5)...(.seconds(3600))), default: "30s", "The MQTT keep-alive interval."),
+            Field(
+                "clientID", .text(.clientID), "The MQTT client identifier; made from the site's and the route's name where none is given."),
+            Field("tls", .object(tls), "Certificates; required for mqtts."),
+            Field("plaintext", .word(["allowed"]), "Must be given before an unencrypted mqtt:// url is accepted."),
+        ])
+
+    static let topicDefault = "indusedge/{site}/{device}/{group}"
+
+    static let cluster = ObjectShape(
+        "cluster", "One broker, or several behind one address.",
+        [
+            Field(required: "name", .text(.name), "The name, unique within the route."),
+            Field(
+                required: "url", .text(.brokerURL),
+                "mqtts://host:port (8883 where no port is given); mqtt:// (1883) only with plaintext: allowed."),
+            Field("weight", .integer(0...1000), default: "1", "The share of the cluster; has no effect in this version."),
+        ])
+
+    static let tls = ObjectShape(
+        "tls", "Certificates for mutual authentication. Files in PEM, relative to this file.",
+        [
+            Field(required: "ca", .text(.filePath("identity/ca.crt")), "The certificate authorities that brokers are checked against."),
+            Field(required: "certificate", .text(.filePath("identity/gateway.crt")), "The gateway's certificate."),
+            Field(required: "key", .text(.filePath("identity/gateway.key")), "The gateway's private key."),
+            Field("minimumVersion", .word(["1.2", "1.3"]), default: "1.3", "The oldest TLS version that is accepted."),
+        ])
+
+    static let log = ObjectShape(
+        "log", "The local log of all samples.",
+        [
+            Field("path", .text(.filePath("data")), default: "data", "The folder of the log, relative to this file."),
+            Field(
+                "diskLimit", .size(8 * 1_048_576...64 * 1_099_511_627_776), default: "1GiB",
+                "Bytes the log may take on disk; the oldest samples go first."),
+            Field(
+                "commitInterval", .duration(.milliseconds(10)...(.seconds(10))), default: "100ms",
+                "How often samples are made durable: what a power cut can lose."),
+            Field(
+                "keepFor", .duration(.seconds(60)...(.seconds(3660 * 86_400))),
+                "How long samples are kept; as long as there is room where none is given."),
+        ])
+
+    static let scoring = ObjectShape(
+        "scoring", "The health of the assets.",
+        [
+            Field("enabled", .bool, default: "true", "Whether health is scored."),
+            Field(
+                "publishEvery", .duration(.milliseconds(100)...(.seconds(3600))), default: "1s",
+                "How often the health of an asset is published."),
+        ])
+}

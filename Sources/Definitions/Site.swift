@@ -1,0 +1,240 @@
+/// What one gateway does: devices, assets, routes, its log and its scoring. Every default is filled in and every file path is absolute or
+/// relative to the working directory, no longer to the document.
+package struct Site: Sendable, Equatable {
+    package var name: String
+    package var description: String?
+    package var devices: [Device]
+    /// The machines whose health is scored; one per device where the document names none.
+    package var assets: [Asset]
+    package var routes: [Route]
+    package var log: LogSettings
+    package var scoring: ScoringSettings
+    /// The file it was read from.
+    package var file: String
+
+    package init(
+        name: String, description: String? = nil, devices: [Device], assets: [Asset], routes: [Route], log: LogSettings,
+        scoring: ScoringSettings, file: String
+    ) {
+        self.name = name
+        self.description = description
+        self.devices = devices
+        self.assets = assets
+        self.routes = routes
+        self.log = log
+        self.scoring = scoring
+        self.file = file
+    }
+}
+
+/// One device the gateway reads.
+package struct Device: Sendable, Equatable {
+    package var name: String
+    /// The definition as written; `scanGroups` and `tags` below are what this device really has.
+    package var definition: ProtocolDefinition
+    package var connection: Connection
+    package var connectTimeout: Duration
+    package var responseTimeout: Duration
+    /// The definition's groups with this device's periods; groups without enabled tags are left out.
+    package var scanGroups: [ScanGroup]
+    /// The definition's tags without the disabled ones.
+    package var tags: [TagDefinition]
+
+    package init(
+        name: String, definition: ProtocolDefinition, connection: Connection, connectTimeout: Duration, responseTimeout: Duration,
+        scanGroups: [ScanGroup], tags: [TagDefinition]
+    ) {
+        self.name = name
+        self.definition = definition
+        self.connection = connection
+        self.connectTimeout = connectTimeout
+        self.responseTimeout = responseTimeout
+        self.scanGroups = scanGroups
+        self.tags = tags
+    }
+
+    /// The tags of one scan group, in the order of the document.
+    package func tags(of scanGroup: String) -> [TagDefinition] { tags.filter { $0.scanGroup == scanGroup } }
+}
+
+/// How a device is reached.
+package enum Connection: Sendable, Equatable {
+    case modbusTCP(ModbusTCPConnection)
+    case modbusRTU(ModbusRTUConnection)
+}
+
+package struct ModbusTCPConnection: Sendable, Equatable {
+    package var host: String
+    package var port: Int
+    /// The unit identifier, 0…255.
+    package var unit: Int
+
+    package init(host: String, port: Int, unit: Int) {
+        self.host = host
+        self.port = port
+        self.unit = unit
+    }
+}
+
+package struct ModbusRTUConnection: Sendable, Equatable {
+    package enum Parity: String, Sendable, CaseIterable {
+        case none
+        case even
+        case odd
+    }
+
+    /// The serial device, for example `/dev/ttyS0`.
+    package var port: String
+    package var baudRate: Int
+    package var parity: Parity
+    package var dataBits: Int
+    package var stopBits: Int
+    /// The server address, 1…247.
+    package var unit: Int
+
+    package init(port: String, baudRate: Int, parity: Parity, dataBits: Int, stopBits: Int, unit: Int) {
+        self.port = port
+        self.baudRate = baudRate
+        self.parity = parity
+        self.dataBits = dataBits
+        self.stopBits = stopBits
+        self.unit = unit
+    }
+}
+
+/// A machine whose health is scored from some tags.
+package struct Asset: Sendable, Equatable {
+    package var name: String
+    package var members: [AssetMember]
+
+    package init(name: String, members: [AssetMember]) {
+        self.name = name
+        self.members = members
+    }
+}
+
+/// A device, or one tag of it, that belongs to an asset.
+package struct AssetMember: Sendable, Hashable {
+    package var device: String
+    /// `nil`: every scored tag of the device.
+    package var tag: String?
+
+    package init(device: String, tag: String? = nil) {
+        self.device = device
+        self.tag = tag
+    }
+}
+
+/// Where samples are published.
+package struct Route: Sendable, Equatable {
+    package enum Payload: String, Sendable, CaseIterable {
+        case sparkplugB
+        case json
+    }
+
+    package enum Failover: String, Sendable, CaseIterable {
+        case ordered
+        case latencyAware
+        case weighted
+        case mirror
+    }
+
+    package var name: String
+    package var payload: Payload
+    /// The Sparkplug group identifier.
+    package var group: String
+    /// The Sparkplug edge node identifier.
+    package var node: String
+    /// Topic of JSON payloads, with `{site}`, `{device}`, `{group}` (the scan group).
+    package var topic: String
+    /// In the order they are tried.
+    package var clusters: [Cluster]
+    /// As written; this version always takes the clusters in order.
+    package var failover: Failover
+    /// The most messages published and not yet acknowledged.
+    package var inFlight: Int
+    package var keepAlive: Duration
+    /// `nil`: made from the site's and the route's name.
+    package var clientID: String?
+    /// `nil` only where no cluster is encrypted.
+    package var tls: TLSSettings?
+
+    package init(
+        name: String, payload: Payload, group: String, node: String, topic: String, clusters: [Cluster], failover: Failover, inFlight: Int,
+        keepAlive: Duration, clientID: String? = nil, tls: TLSSettings? = nil
+    ) {
+        self.name = name
+        self.payload = payload
+        self.group = group
+        self.node = node
+        self.topic = topic
+        self.clusters = clusters
+        self.failover = failover
+        self.inFlight = inFlight
+        self.keepAlive = keepAlive
+        self.clientID = clientID
+        self.tls = tls
+    }
+}
+
+/// One broker, or several behind one address.
+package struct Cluster: Sendable, Equatable {
+    package var name: String
+    package var host: String
+    package var port: Int
+    package var isEncrypted: Bool
+    package var weight: Int
+
+    package init(name: String, host: String, port: Int, isEncrypted: Bool, weight: Int) {
+        self.name = name
+        self.host = host
+        self.port = port
+        self.isEncrypted = isEncrypted
+        self.weight = weight
+    }
+}
+
+package struct TLSSettings: Sendable, Equatable {
+    package enum Version: String, Sendable, CaseIterable {
+        case tls12 = "1.2"
+        case tls13 = "1.3"
+    }
+
+    package var certificateAuthority: String
+    package var certificate: String
+    package var key: String
+    package var minimumVersion: Version
+
+    package init(certificateAuthority: String, certificate: String, key: String, minimumVersion: Version) {
+        self.certificateAuthority = certificateAuthority
+        self.certificate = certificate
+        self.key = key
+        self.minimumVersion = minimumVersion
+    }
+}
+
+package struct LogSettings: Sendable, Equatable {
+    package var path: String
+    /// Bytes the log may take on disk.
+    package var diskLimit: Int64
+    package var commitInterval: Duration
+    /// How long samples are kept; `nil`: as long as there is room.
+    package var keepFor: Duration?
+
+    package init(path: String, diskLimit: Int64, commitInterval: Duration, keepFor: Duration? = nil) {
+        self.path = path
+        self.diskLimit = diskLimit
+        self.commitInterval = commitInterval
+        self.keepFor = keepFor
+    }
+}
+
+package struct ScoringSettings: Sendable, Equatable {
+    package var isEnabled: Bool
+    package var publishEvery: Duration
+
+    package init(isEnabled: Bool, publishEvery: Duration) {
+        self.isEnabled = isEnabled
+        self.publishEvery = publishEvery
+    }
+}

@@ -1,0 +1,152 @@
+internal import Acquisition
+package import Definitions
+package import GatewayCore
+internal import Historian
+internal import Identity
+package import Logging
+internal import Scoring
+internal import ServiceLifecycle
+internal import Telemetry
+internal import Uplink
+internal import UnixSignals
+
+/// The whole gateway of one site: log, devices, scoring and routes, as one group of services.
+package struct GatewayService: Sendable {
+    private let site: Site
+    private let version: String
+    private let time: any TimeSource
+    private let logger: Logger
+
+    /// `version` is told to the platform and the log.
+    package init(site: Site, version: String, time: any TimeSource, logger: Logger) {
+        self.site = site
+        self.version = version
+        self.time = time
+        self.logger = logger
+    }
+
+    /// Runs until the task is cancelled or the process gets SIGTERM or SIGINT; then ends in order and commits for the last time.
+    ///
+    /// Throws a `GatewayError` when the log cannot be opened or the configuration cannot work.
+    package func run() async throws {
+        let log = try openLog()
+        do {
+            let services = try prepare(log)
+            logger.notice(
+                "gateway started",
+                metadata: [
+                    "site": "\(site.name)", "version": "\(version)", "epoch": "\(log.epoch)", "devices": "\(site.devices.count)",
+                    "tags": "\(site.devices.reduce(0) { $0 + $1.tags.count })", "routes": "\(site.routes.count)",
+                ])
+            var configuration = ServiceGroupConfiguration(
+                services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger))
+            configuration.maximumGracefulShutdownDuration = .seconds(20)
+            try await ServiceGroup(configuration: configuration).run()
+            try await log.close()
+        } catch where error.isCancellation {
+            try await log.close()
+            throw error
+        } catch {
+            // The first error is the one to tell; closing after it can only add that the disk is still broken.
+            try? await log.close()
+            throw error
+        }
+        logger.notice("gateway stopped", metadata: ["site": "\(site.name)"])
+    }
+
+    private func openLog() throws -> Historian {
+        try Historian(
+            configuration: HistorianConfiguration(
+                folder: site.log.path, diskLimit: Int(site.log.diskLimit), commitInterval: site.log.commitInterval, keepFor: site.log.keepFor),
+            time: time, logger: logger)
+    }
+
+    /// The service group ends its services last to first: devices stop first, the log last.
+    private func prepare(_ log: Historian) throws -> [ServiceGroupConfiguration.ServiceConfiguration] {
+        let builder = SiteBuilder(site: site)
+        let devices = try builder.devices(log: log)
+        let runners = devices.map { device in
+            DeviceRunner(name: device.name, adapter: device.adapter, groups: device.groups, log: log, time: time, logger: logger)
+        }
+        var services = [service("log") { try await log.run() }]
+        for route in try routes(log: log, devices: devices) { services.append(service("route \(route.configuration.name)") { try await route.run() }) }
+        if site.scoring.isEnabled {
+            let scoring = ScoringService(
+                log: log, assets: try builder.assets(log: log), publishEvery: site.scoring.publishEvery, logger: logger)
+            services.append(service("scoring") { try await scoring.run() })
+        }
+        let diagnostics = DiagnosticsService(log: log, time: time, devices: zip(devices, runners).map { ($0.name, $1.monitor) })
+        services.append(service("diagnostics") { try await diagnostics.run() })
+        for (device, runner) in zip(devices, runners) { services.append(service("device \(device.name)") { try await runner.run() }) }
+        return services
+    }
+
+    private func service(
+        _ name: String, _ work: @escaping @Sendable () async throws -> Void
+    ) -> ServiceGroupConfiguration.ServiceConfiguration {
+        let supervisor = Supervisor(resource: name, logger: logger, time: time)
+        return .init(
+            service: SupervisedService(supervisor: supervisor, work: work), successTerminationBehavior: .gracefullyShutdownGroup,
+            failureTerminationBehavior: .gracefullyShutdownGroup)
+    }
+
+    private func routes(log: any TelemetryLog, devices: [SiteBuilder.PreparedDevice]) throws -> [Uplink.Route] {
+        try site.routes.map { route in
+            let configuration = RouteConfiguration(
+                name: route.name, site: site.name,
+                clusters: route.clusters.map { .init(name: $0.name, host: $0.host, port: UInt16($0.port), isTLS: $0.isEncrypted) },
+                payload: route.payload == .json ? .json(topicTemplate: route.topic) : .sparkplugB(group: route.group, node: route.node),
+                tls: route.tls.map {
+                    .init(
+                        ca: $0.certificateAuthority, certificate: $0.certificate, key: $0.key,
+                        minimumVersion: $0.minimumVersion == .tls12 ? .tls12 : .tls13)
+                }, inFlight: route.inFlight, keepAlive: route.keepAlive, clientID: route.clientID ?? "indusedge-\(site.name)-\(route.name)",
+                epoch: log.epoch)
+            let prepared = try Uplink.Route(
+                configuration: configuration, log: log, time: time, logger: logger, preflight: preflight(of: route))
+            prepared.register(streams: try streams(log: log, devices: devices))
+            return prepared
+        }
+    }
+
+    /// Every stream of the site, so that the first births name every metric.
+    private func streams(log: any TelemetryLog, devices: [SiteBuilder.PreparedDevice]) throws -> [StreamID] {
+        var streams = devices.flatMap { $0.groups.map(\.plan.stream) }
+        streams += try devices.map { try log.register(DiagnosticsStream.descriptor(device: $0.name)) }
+        if site.scoring.isEnabled {
+            streams += try site.assets.map { try log.register(HealthStream.descriptor(asset: $0.name)) }
+        }
+        return streams
+    }
+
+    private func preflight(of route: Definitions.Route) -> @Sendable () throws -> Void {
+        let time = time
+        let logger = logger
+        return {
+            guard let tls = route.tls else { return }
+            let remarks = try CertificateInformation.check(ca: tls.certificateAuthority, certificate: tls.certificate, key: tls.key, at: time.utc)
+            for remark in remarks { logger.warning("identity", metadata: ["route": "\(route.name)", "remark": "\(remark)"]) }
+        }
+    }
+
+    /// The service group logs each start and stop at `info`; that is for those who look.
+    private func quiet(_ logger: Logger) -> Logger {
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .warning)
+        return quiet
+    }
+}
+
+/// A piece of the gateway in the service group: ends when the group shuts down, is started again when it fails.
+private struct SupervisedService: Service {
+    let supervisor: Supervisor
+    let work: @Sendable () async throws -> Void
+
+    func run() async throws {
+        do {
+            try await cancelWhenGracefulShutdown { try await supervisor.run(work) }
+        } catch where error.isCancellation {
+            // Told to stop, and stopped.
+        }
+    }
+}

@@ -1,0 +1,49 @@
+internal import Telemetry
+
+/// Reads little-endian fields from foreign bytes; a read past the end gives `nil` and never traps.
+struct ByteReader {
+    private let bytes: UnsafeRawBufferPointer
+    private(set) var offset = 0
+
+    init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+
+    var remaining: Int { bytes.count - offset }
+
+    mutating func integer<Integer: FixedWidthInteger & BitwiseCopyable>(_: Integer.Type) -> Integer? {
+        guard remaining >= MemoryLayout<Integer>.size else { return nil }
+        defer { offset += MemoryLayout<Integer>.size }
+        return bytes.littleEndian(Integer.self, at: offset)
+    }
+
+    mutating func bytes(_ count: Int) -> UnsafeRawBufferPointer? {
+        guard count >= 0, remaining >= count else { return nil }
+        defer { offset += count }
+        return UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + count)])
+    }
+
+    /// A byte count in 16 bits, then UTF-8; `nil` too for what is not UTF-8.
+    mutating func text() -> String? {
+        guard let count = integer(UInt16.self), let utf8 = bytes(Int(count)) else { return nil }
+        return String(validating: utf8, as: UTF8.self)
+    }
+
+    /// A count in 32 bits whose elements of `width` bytes must all be there, so that nothing is allocated for a lie.
+    mutating func count(ofWidth width: Int) -> Int? {
+        guard let count = integer(UInt32.self), Int(count) <= remaining / width else { return nil }
+        return Int(count)
+    }
+}
+
+extension [UInt8] {
+    /// Appends the little-endian bytes of an integer.
+    mutating func append<Integer: FixedWidthInteger & BitwiseCopyable>(littleEndian value: Integer) {
+        Swift.withUnsafeBytes(of: value.littleEndian) { append(contentsOf: $0) }
+    }
+
+    /// Appends a byte count in 16 bits, then UTF-8, cut where it would be longer than 65,535 bytes.
+    mutating func append(text: String) {
+        let utf8 = text.utf8.prefix(Int(UInt16.max))
+        append(littleEndian: UInt16(utf8.count))
+        append(contentsOf: utf8)
+    }
+}

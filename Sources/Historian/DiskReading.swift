@@ -1,0 +1,89 @@
+internal import GatewayCore
+internal import Synchronization
+internal import Telemetry
+
+/// Reads segments for the cursors that are behind the memory of the log, on a thread of its own.
+actor DiskReading {
+    private let thread: DedicatedThread
+    private let core: LogCore
+    private var walks: [String: SegmentWalk] = [:]
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+    init(core: LogCore) {
+        self.core = core
+        thread = DedicatedThread(name: "log-read")
+    }
+
+    /// Bytes of values after which one read ends, whatever its limit.
+    private static let bytesMax = 4 << 20
+
+    /// Entries of the first segment that has any beyond `position`, with how far the reader has come: it may have come further than
+    /// the last entry, over positions that hold nothing.
+    func items(for cursor: String, after position: UInt64, segments: [Segment], atMost limit: Int) throws(GatewayError) -> Read {
+        guard let segment = segments.first(where: { $0.end > position }) else {
+            // The catalogue or the whole journal was lost: nothing is left to read before the memory begins.
+            return Read(items: [], through: core.state.withLock { $0.tail.entries.first.map { $0.first - 1 } ?? $0.last })
+        }
+        let walk: SegmentWalk
+        if let open = walks[cursor], open.segment.number == segment.number, open.place <= position, open.segment.isMissing == segment.isMissing {
+            open.extend(to: segment)
+            walk = open
+        } else {
+            walk = try SegmentWalk(segment, journal: core.journal, catalogue: core.descriptor)
+            walks[cursor] = walk
+        }
+        var read = Read(items: [], through: position)
+        var bytes = 0
+        while read.items.count < limit, bytes < DiskReading.bytesMax {
+            guard let entry = try walk.next(after: read.through) else {
+                read.through = max(read.through, segment.end)
+                if segment.number != segments.last?.number { walks[cursor] = nil }
+                break
+            }
+            read.through = entry.last
+            switch entry.content {
+            case .batch(let batch):
+                bytes += batch.values.count
+                read.items.append((entry.last, .batch(batch)))
+            case .loss(let loss): read.items.append((entry.last, .gap(loss.tallies)))
+            case .hole:
+                let missing = try missing(in: segment, beyond: entry)
+                if !missing.isEmpty { read.items.append((entry.last, .gap(missing))) }
+            }
+        }
+        return read
+    }
+
+    struct Read: Sendable {
+        enum Content: Sendable {
+            case batch(SampleBatch)
+            case gap(StreamTallies)
+        }
+        var items: [(position: UInt64, content: Content)]
+        var through: UInt64
+    }
+
+    /// What the first hole of a segment stands for; later holes stand for nothing more.
+    private func missing(in segment: Segment, beyond hole: SegmentEntry) throws(GatewayError) -> StreamTallies {
+        let contents = try SegmentWalk.contents(of: segment, journal: core.journal, catalogue: core.descriptor)
+        return contents.entries.first { $0.isHole }?.last == hole.last ? contents.missing : [:]
+    }
+
+    func close(_ cursor: String) { walks[cursor] = nil }
+
+    /// The ledger of the log as it stands: what is pending is counted by walking through the entries.
+    func ledger() throws(GatewayError) -> Ledger {
+        var failure: GatewayError?
+        // Retention may take a segment away between the look at the list and the look into the file.
+        for _ in 0..<3 {
+            let view = core.state.withLock { LedgerView($0) }
+            do throws(GatewayError) {
+                return try view.ledger(journal: core.journal)
+            } catch {
+                failure = error
+            }
+        }
+        throw failure ?? core.stopped("ledger")
+    }
+}

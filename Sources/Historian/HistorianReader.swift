@@ -1,0 +1,113 @@
+package import GatewayCore
+package import Telemetry
+
+/// A store opened for looking only: beside the process that writes it, or while none does. Takes no lock and changes no file.
+///
+/// Sees what is on disk: at most a commit interval less than the writer's own readers. Each call looks anew.
+package final class HistorianReader: Sendable {
+    private let configuration: HistorianConfiguration
+
+    /// One tag's value at one time.
+    package struct Sample: Sendable, Hashable {
+        package var device: String
+        package var group: String
+        package var tag: String
+        package var unit: String
+        package var value: DataValue
+
+        package init(device: String, group: String, tag: String, unit: String, value: DataValue) {
+            self.device = device
+            self.group = group
+            self.tag = tag
+            self.unit = unit
+            self.value = value
+        }
+    }
+
+    /// Throws `.notFound` where there is no store.
+    fileprivate init(folder: String) throws(GatewayError) {
+        configuration = HistorianConfiguration(folder: folder, diskLimit: HistorianConfiguration.diskLimitMin)
+        guard Files.exists(configuration.database) || Files.exists(configuration.journal) else {
+            throw GatewayError(
+                .notFound, resource: "log \(folder)", operation: "open",
+                "the folder has no log: name the log folder of the site document, or start the gateway once")
+        }
+    }
+
+    private func look() throws(GatewayError) -> StoredState {
+        var stored: StoredState?
+        if Files.exists(configuration.database) {
+            let store = try StateStore(path: configuration.database, readOnly: true)
+            stored = try store.load()
+            try store.close()
+        }
+        return try Recovery(stored: stored, journal: configuration.journal).state
+    }
+
+    /// The streams of the store, by number.
+    package func streams() throws(GatewayError) -> [StreamID: StreamDescriptor] { try look().streams.mapValues(\.descriptor) }
+
+    /// The account of every sample that is on disk.
+    package func ledger() throws(GatewayError) -> Ledger { try LedgerView(look()).ledger(journal: configuration.journal) }
+
+    /// Hands the raw values of some tags to `body`, in the order they were stored, and returns how many there were.
+    ///
+    /// `device` and `tags` choose by name, `nil` is all of them; times are a half-open range, `from` inclusive.
+    /// Stops after `limit` values. Throws what `body` throws.
+    @discardableResult
+    package func query(
+        device: String? = nil, tags: [String]? = nil, from: Timestamp? = nil, to: Timestamp? = nil, limit: Int = .max,
+        _ body: (Sample) throws -> Void
+    ) throws -> Int {
+        let state = try look()
+        var columns: [StreamID: [Int]] = [:]
+        for (id, stream) in state.streams where device == nil || stream.descriptor.device == device {
+            columns[id] = stream.descriptor.tags.indices.filter { tags?.contains(stream.descriptor.tags[$0].name) ?? true }
+        }
+        let range = (from ?? Timestamp(nanoseconds: .min), to ?? Timestamp(nanoseconds: .max))
+        var count = 0
+        for segment in state.segments {
+            guard let times = segment.times, times.upperBound >= range.0, times.lowerBound < range.1,
+                segment.tallies.keys.contains(where: { columns[$0]?.isEmpty == false })
+            else { continue }
+            let walk = try SegmentWalk(segment, journal: configuration.journal) { state.streams[$0]?.descriptor }
+            while let entry = try walk.next(after: 0) {
+                guard case .batch(let batch) = entry.content, batch.time >= range.0, batch.time < range.1,
+                    let wanted = columns[batch.stream], let descriptor = state.streams[batch.stream]?.descriptor, batch.fits(descriptor)
+                else { continue }
+                for tag in wanted {
+                    guard count < limit else { return count }
+                    guard let value = batch.value(of: tag, in: descriptor) else { continue }
+                    try body(
+                        Sample(
+                            device: descriptor.device, group: descriptor.group, tag: descriptor.tags[tag].name,
+                            unit: descriptor.tags[tag].unit, value: value))
+                    count += 1
+                }
+            }
+        }
+        return count
+    }
+
+    /// Where the log ends on disk now: what a follower starts after.
+    package func end() throws(GatewayError) -> LogPosition { LogPosition(rawValue: try look().position) }
+
+    /// Whole batches beyond a position, at most `limit`: what following a log is made of.
+    package func entries(after position: LogPosition, atMost limit: Int) throws(GatewayError) -> [LogEntry] {
+        let state = try look()
+        var entries: [LogEntry] = []
+        for segment in state.segments where segment.end > position.rawValue {
+            let walk = try SegmentWalk(segment, journal: configuration.journal) { state.streams[$0]?.descriptor }
+            while entries.count < limit, let entry = try walk.next(after: position.rawValue) {
+                guard case .batch(let batch) = entry.content else { continue }
+                entries.append(LogEntry(position: LogPosition(rawValue: entry.last), content: .batch(batch), isFromDisk: true))
+            }
+        }
+        return entries
+    }
+}
+
+extension Historian {
+    /// Opens the store in `folder` for looking only; a process may be writing it, or none.
+    package static func openReadOnly(folder: String) throws(GatewayError) -> HistorianReader { try HistorianReader(folder: folder) }
+}

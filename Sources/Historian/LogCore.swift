@@ -1,0 +1,217 @@
+internal import GatewayCore
+internal import Synchronization
+internal import Telemetry
+
+/// The state that the log's front, its cursors and its commit loop share, under one short lock.
+final class LogCore: Sendable {
+    struct Stream {
+        var descriptor: StreamDescriptor
+        var nextSequence: UInt64 = 0
+        var suppressedSinceBatch: UInt32 = 0
+        /// With everything appended.
+        var counts = StreamCounts()
+        var lost = Tally()
+        var gone = Tally()
+        /// With what is on disk only.
+        var durableCounts = StreamCounts()
+        var durableLost = Tally()
+    }
+
+    struct State {
+        /// By number; no stream has number 0.
+        var streams: [Stream?] = [nil]
+        var tagCounts: [Int] = [0]
+        var numbers: [StreamDescriptor: StreamID] = [:]
+        var tail: MemoryTail
+        /// The position of the newest entry.
+        var last: UInt64
+        /// Everything through here is on disk.
+        var durable: UInt64
+        /// Everything through here is being written.
+        var inFlight: UInt64
+        /// Oldest first; the last one may be growing.
+        var segments: [Segment] = []
+        var removedThrough: UInt64 = 0
+        var cursors: [CursorState] = []
+        var storedSamples: UInt64 = 0
+        var waiting: [(id: UInt64, continuation: CheckedContinuation<Void, any Error>)] = []
+        var nextWaiter: UInt64 = 0
+        var isClosed = false
+
+        func tagCount(_ stream: StreamID) -> Int { tagCounts[Int(stream.rawValue)] }
+        func samples(of tallies: StreamTallies) -> UInt64 { tallies.reduce(0) { $0 &+ $1.value.samples(of: tagCount($1.key)) } }
+    }
+
+    let state: Mutex<State>
+    let epoch: UInt32
+    let folder: String
+    let journal: String
+
+    init(recovered: StoredState, next: UInt64, epoch: UInt32, configuration: HistorianConfiguration) {
+        self.epoch = epoch
+        folder = configuration.folder
+        journal = configuration.journal
+        var state = State(tail: MemoryTail(limit: configuration.memoryTailBytes), last: next - 1, durable: next - 1, inFlight: next - 1)
+        state.segments = recovered.segments
+        state.removedThrough = recovered.removedThrough
+        for (id, stored) in recovered.streams {
+            var stream = Stream(descriptor: stored.descriptor)
+            stream.counts = stored.counts
+            stream.lost = stored.lost
+            stream.gone = stored.gone
+            stream.durableCounts = stored.counts
+            stream.durableLost = stored.lost
+            stream.suppressedSinceBatch = stored.suppressedSinceBatch
+            stream.counts.polls &+= UInt64(stored.suppressedSinceBatch)
+            stream.counts.suppressedPolls &+= UInt64(stored.suppressedSinceBatch)
+            state.add(stream, as: id)
+            state.storedSamples &+= stored.counts.stored.samples(of: stored.descriptor.tags.count)
+        }
+        for (name, cursor) in recovered.cursors {
+            let settled = cursor.tallies.reduce(UInt64(0)) { sum, element in
+                let tags = state.tagCount(element.key)
+                let tally = element.value
+                return sum &+ tally.skipped.samples(of: tags) &+ tally.acknowledged.samples(of: tags) &+ tally.evicted.samples(of: tags)
+            }
+            state.cursors.append(
+                CursorState(name: name, at: cursor.position, gap: cursor.gap, tallies: cursor.tallies, settledSamples: settled))
+        }
+        self.state = Mutex(state)
+    }
+
+    /// Takes a batch in. Never touches the disk.
+    func append(_ batch: SampleBatch) {
+        let waiting = state.withLock { state in
+            let number = Int(batch.stream.rawValue)
+            precondition(number < state.streams.count && state.streams[number] != nil, "stream \(number) was never registered")
+            let tags = state.tagCounts[number]
+            var batch = batch
+            batch.epoch = epoch
+            state.streams[number]?.take(&batch, tagCount: tags)
+            state.storedSamples &+= UInt64(batch.sampleCount(of: tags))
+            state.last += 1
+            state.tail.append(batch, at: state.last)
+            state.keepTailWithinLimit()
+            if state.waiting.isEmpty { return state.waiting }
+            let waiting = state.waiting
+            state.waiting.removeAll(keepingCapacity: true)
+            return waiting
+        }
+        for (_, continuation) in waiting { continuation.resume() }
+    }
+
+    /// Waits until there is an entry beyond `position`; throws when the task is cancelled.
+    func untilAppended(beyond position: UInt64) async throws {
+        let id = state.withLock { state in
+            state.nextWaiter += 1
+            return state.nextWaiter
+        }
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+                let isDue = state.withLock { state in
+                    // The handler below may have run before there was anything to remove.
+                    if state.last > position || state.isClosed || Task.isCancelled { return true }
+                    state.waiting.append((id, continuation))
+                    return false
+                }
+                if isDue { continuation.resume() }
+            }
+        } onCancel: {
+            let continuation = state.withLock { state in
+                state.waiting.firstIndex { $0.id == id }.map { state.waiting.remove(at: $0).continuation }
+            }
+            continuation?.resume(throwing: CancellationError())
+        }
+    }
+
+    /// Wakes everybody who waits, for ever.
+    func close() {
+        let waiting = state.withLock { state in
+            state.isClosed = true
+            let waiting = state.waiting
+            state.waiting.removeAll()
+            return waiting
+        }
+        for (_, continuation) in waiting { continuation.resume() }
+    }
+
+    func stopped(_ operation: String) -> GatewayError {
+        GatewayError(.stopped, resource: "log \(folder)", operation: operation, "the log is closed")
+    }
+
+    /// What the database is to hold now: only what is on disk.
+    func snapshot() -> StoredState {
+        state.withLock { state in
+            var stored = StoredState(
+                epoch: epoch, position: state.durable, removedThrough: state.removedThrough, segments: state.segments)
+            for (number, stream) in state.streams.enumerated() {
+                guard let stream else { continue }
+                stored.streams[StreamID(rawValue: UInt32(number))] = StoredState.Stream(
+                    descriptor: stream.descriptor, counts: stream.durableCounts, lost: stream.durableLost, gone: stream.gone,
+                    // Suppressed polls belong to the next batch; one that is not on disk yet has taken them along.
+                    suppressedSinceBatch: stream.counts.stored == stream.durableCounts.stored ? stream.suppressedSinceBatch : 0)
+            }
+            let durable = state.durable
+            for index in state.cursors.indices {
+                let tagCounts = state.tagCounts
+                state.cursors[index].fold(durable: durable) { tagCounts[Int($0.rawValue)] }
+                let cursor = state.cursors[index]
+                guard cursor.since <= durable else { continue }
+                stored.cursors[cursor.name] = StoredState.Cursor(position: cursor.folded, gap: cursor.gap, tallies: cursor.tallies)
+            }
+            return stored
+        }
+    }
+}
+
+extension LogCore.Stream {
+    /// Numbers a batch, hands it the suppressed polls before it, and counts it.
+    fileprivate mutating func take(_ batch: inout SampleBatch, tagCount: Int) {
+        batch.sequence = nextSequence
+        nextSequence += 1
+        batch.suppressedPolls = suppressedSinceBatch
+        suppressedSinceBatch = 0
+        counts.polls &+= 1
+        counts.stored.add(presence: batch.presence, tagCount: tagCount)
+    }
+}
+
+extension LogCore.State {
+    mutating func add(_ stream: LogCore.Stream, as id: StreamID) {
+        let number = Int(id.rawValue)
+        if number >= streams.count {
+            tagCounts.append(contentsOf: repeatElement(0, count: number + 1 - streams.count))
+            streams.append(contentsOf: repeatElement(nil, count: number + 1 - streams.count))
+        }
+        streams[number] = stream
+        tagCounts[number] = stream.descriptor.tags.count
+        numbers[stream.descriptor] = id
+    }
+
+    /// Lets go what is on disk and, when that is not enough, gives up the oldest that is not.
+    mutating func keepTailWithinLimit() {
+        guard tail.bytes > tail.limit else { return }
+        let tagCounts = tagCounts
+        for (stream, counts) in tail.trim(durable: durable, inFlight: inFlight, tagCount: { tagCounts[Int($0.rawValue)] }) {
+            streams[Int(stream.rawValue)]?.lost += counts.stored
+        }
+        if tail.hasManyLosses { tail.merge(inFlight: inFlight, reading: cursors.map { ($0.acknowledged, $0.read) }) }
+    }
+
+    /// Takes the oldest segment from the log; `entries` are what is in it, where a cursor stands within it.
+    mutating func removeOldestSegment(entries: (entries: [SegmentWalk.Content], missing: StreamTallies)?) {
+        guard let segment = segments.first else { return }
+        segments.removeFirst()
+        removedThrough = max(removedThrough, segment.number)
+        for (stream, tally) in segment.tallies { streams[Int(stream.rawValue)]?.gone += tally }
+        let tagCounts = tagCounts
+        for index in cursors.indices where cursors[index].acknowledged < segment.end {
+            let position = cursors[index].acknowledged
+            var lost = segment.tallies
+            if position >= segment.base, let entries {
+                lost = SegmentWalk.tallies(of: entries, after: position)
+            }
+            cursors[index].evict(through: segment.end, lost: lost) { tagCounts[Int($0.rawValue)] }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+package import Telemetry
+
+/// One segment file, as the store knows it without reading it.
+package struct Segment: Sendable, Hashable {
+    package var number: UInt64
+    package var epoch: UInt32
+    /// The first position that may be in it.
+    package var base: UInt64
+    /// The last position in it; `base - 1` while it is empty.
+    package var end: UInt64
+    /// How many bytes of the file count; what stands behind them was never confirmed by the disk.
+    package var bytes: Int
+    /// All samples in it, readable or not.
+    package var tallies: StreamTallies = [:]
+    /// Oldest and newest time of its batches; `nil` while it has none.
+    package var times: ClosedRange<Timestamp>?
+    /// The file is gone or unreadable; its samples are told of as a gap.
+    package var isMissing = false
+
+    package var fileName: String { Segment.fileName(number) }
+
+    /// The number with leading zeros, so that names sort like numbers.
+    package static func fileName(_ number: UInt64) -> String {
+        let digits = String(number)
+        return String(repeating: "0", count: max(0, 12 - digits.count)) + digits + ".segment"
+    }
+
+    static func number(fileName: String) -> UInt64? {
+        guard fileName.hasSuffix(".segment"), let number = UInt64(fileName.dropLast(8)), self.fileName(number) == fileName else {
+            return nil
+        }
+        return number
+    }
+
+    mutating func include(time: Timestamp) {
+        guard let times else {
+            self.times = time...time
+            return
+        }
+        self.times = min(times.lowerBound, time)...max(times.upperBound, time)
+    }
+}

@@ -1,0 +1,100 @@
+internal import Telemetry
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
+
+/// Writes one segment: entries go in, and count as written only after the disk has confirmed them.
+///
+/// A write or synchronization that fails ends the segment: after a failed `fdatasync` the system may have dropped the very
+/// pages it failed to write and report success the next time, so that nothing written since the last confirmation can be
+/// trusted (A. Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
+final class SegmentWriter {
+    /// With what the disk has confirmed.
+    private(set) var segment: Segment
+    private let file: OpenFile
+    private let disk: any JournalDisk
+    private var described: Set<StreamID> = []
+    /// With what is written and not confirmed.
+    private var written: Segment
+
+    /// Makes the file and writes its head. What is left of a try that failed is removed again.
+    init(number: UInt64, epoch: UInt32, base: UInt64, created: Timestamp, journal: String, disk: any JournalDisk) throws(GatewayError) {
+        self.disk = disk
+        segment = Segment(number: number, epoch: epoch, base: base, end: base - 1, bytes: 0)
+        let path = journal + "/" + segment.fileName
+        // A file of this number can only be the rest of a try whose removal failed too.
+        file = try OpenFile(path, O_WRONLY | O_CREAT | O_TRUNC)
+        written = segment
+        var head: [UInt8] = []
+        SegmentHeader(epoch: epoch, number: number, base: base, created: created).encode(into: &head)
+        do throws(GatewayError) {
+            try write(head)
+            try Files.synchronizeFolder(journal)
+        } catch {
+            try? Files.remove(path)
+            throw error
+        }
+    }
+
+    var bytes: Int { written.bytes }
+
+    /// Appends an entry's records to `buffer`, its stream's descriptor first where the segment has none yet.
+    func encode(
+        _ entry: MemoryTail.Entry, into buffer: inout [UInt8], descriptor: (StreamID) -> StreamDescriptor?, tagCount: (StreamID) -> Int
+    ) {
+        switch entry.content {
+        case .batch(let batch):
+            if described.insert(batch.stream).inserted, let descriptor = descriptor(batch.stream) {
+                JournalRecord.descriptor(batch.stream, descriptor).encode(into: &buffer)
+            }
+            JournalRecord.encode(batch, at: entry.last, into: &buffer)
+            written.tallies[batch.stream, default: Tally()].add(presence: batch.presence, tagCount: tagCount(batch.stream))
+            written.include(time: batch.time)
+        case .loss(let loss):
+            for stream in loss.counts.keys.sorted() where described.insert(stream).inserted {
+                if let descriptor = descriptor(stream) { JournalRecord.descriptor(stream, descriptor).encode(into: &buffer) }
+            }
+            JournalRecord.loss(loss).encode(into: &buffer)
+            written.tallies += loss.tallies
+        }
+        written.end = entry.last
+    }
+
+    func write(_ buffer: [UInt8]) throws(GatewayError) {
+        var refusal = 0
+        var start = written.bytes
+        buffer.withUnsafeBytes { bytes in
+            var rest = bytes[...]
+            while !rest.isEmpty {
+                let result = disk.write(UnsafeRawBufferPointer(rebasing: rest), to: file.descriptor, at: start)
+                guard result > 0 else {
+                    refusal = result == 0 ? -Int(ENOSPC) : result
+                    return
+                }
+                start += result
+                rest = rest.dropFirst(result)
+            }
+        }
+        if refusal != 0 { throw .storage(Int32(-refusal), file.path, "write") }
+        written.bytes = start
+    }
+
+    /// Has the disk confirm what is written.
+    func synchronize() throws(GatewayError) {
+        let result = disk.synchronize(file.descriptor)
+        if result != 0 { throw .storage(Int32(-result), file.path, "synchronize") }
+        segment = written
+    }
+
+    /// Cuts off what was never confirmed, as far as the disk lets us; readers do not look at it either way.
+    func abandon() {
+        if segment.end < segment.base {
+            try? Files.remove(file.path)
+        } else {
+            try? Files.cut(file.path, to: segment.bytes)
+        }
+    }
+}

@@ -1,0 +1,263 @@
+internal import Foundation
+internal import GRDB
+internal import Telemetry
+
+/// The small transactional state of a store at one durable position.
+struct StoredState: Hashable {
+    struct Stream: Hashable {
+        var descriptor: StreamDescriptor
+        /// Through the durable position.
+        var counts = StreamCounts()
+        /// Of those stored: given up before they reached the disk.
+        var lost = Tally()
+        /// Of those stored: gone from the journal by retention.
+        var gone = Tally()
+        /// Suppressed polls of which no batch tells yet; not in `counts`.
+        var suppressedSinceBatch: UInt32 = 0
+    }
+    struct Cursor: Hashable {
+        var position: UInt64
+        /// Samples evicted right up to the position that the reader was not told of.
+        var gap: UInt64 = 0
+        var tallies: [StreamID: CursorTally] = [:]
+    }
+    var epoch: UInt32 = 0
+    /// The durable position that all counts are of.
+    var position: UInt64 = 0
+    /// Segments through this number are gone for good.
+    var removedThrough: UInt64 = 0
+    var streams: [StreamID: Stream] = [:]
+    var cursors: [String: Cursor] = [:]
+    var segments: [Segment] = []
+}
+
+/// `state.sqlite`: epoch, catalogue, cursors, ledger and the list of segments.
+///
+/// Every transaction is synchronized: an epoch or a stream's number that was handed out must never be handed out again.
+final class StateStore: Sendable {
+    private let queue: DatabaseQueue
+    private let path: String
+
+    /// The layout this program writes, as `user_version`.
+    private static let layout = 1
+
+    init(path: String, readOnly: Bool = false) throws(GatewayError) {
+        self.path = path
+        var configuration = Configuration()
+        configuration.readonly = readOnly
+        configuration.busyMode = .timeout(2)
+        configuration.label = "historian"
+        configuration.prepareDatabase { database in
+            guard !readOnly else { return }
+            try database.execute(sql: "PRAGMA journal_mode = WAL")
+            try database.execute(sql: "PRAGMA synchronous = FULL")
+            // A small write-ahead log keeps the store's size within its limit.
+            try database.execute(sql: "PRAGMA wal_autocheckpoint = 32")
+            try database.execute(sql: "PRAGMA journal_size_limit = 131072")
+        }
+        do {
+            queue = try DatabaseQueue(path: path, configuration: configuration)
+            let version = try queue.read { try Int.fetchOne($0, sql: "PRAGMA user_version") ?? 0 }
+            if version > StateStore.layout {
+                throw GatewayError(
+                    .unsupported, resource: "log \(path)", operation: "open",
+                    "the database has layout \(version), but this program knows layouts up to \(StateStore.layout): install a newer one")
+            }
+            if let complaint = try queue.read({ try String.fetchOne($0, sql: "PRAGMA quick_check(1)") }), complaint != "ok" {
+                throw GatewayError(.storageCorrupt, resource: "log \(path)", operation: "open", complaint)
+            }
+            if version == 0, !readOnly { try queue.write(StateStore.create) }
+        } catch {
+            throw StateStore.wrap(error, path: path, operation: "open")
+        }
+    }
+
+    private static func create(_ database: Database) throws {
+        try database.execute(
+            sql: """
+                CREATE TABLE store(epoch INTEGER NOT NULL, position INTEGER NOT NULL, removedThrough INTEGER NOT NULL);
+                INSERT INTO store VALUES(0, 0, 0);
+                CREATE TABLE stream(id INTEGER PRIMARY KEY, descriptor BLOB NOT NULL, counts BLOB NOT NULL, lost BLOB NOT NULL,
+                    gone BLOB NOT NULL, suppressedSinceBatch INTEGER NOT NULL);
+                CREATE TABLE cursor(name TEXT PRIMARY KEY, position INTEGER NOT NULL, gap INTEGER NOT NULL) WITHOUT ROWID;
+                CREATE TABLE cursorStream(cursor TEXT NOT NULL, stream INTEGER NOT NULL, skipped BLOB NOT NULL,
+                    acknowledged BLOB NOT NULL, evicted BLOB NOT NULL, PRIMARY KEY(cursor, stream)) WITHOUT ROWID;
+                CREATE TABLE segment(number INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, base INTEGER NOT NULL, "end" INTEGER NOT NULL,
+                    bytes INTEGER NOT NULL, tallies BLOB NOT NULL, oldest INTEGER, newest INTEGER, missing INTEGER NOT NULL);
+                PRAGMA user_version = 1;
+                """)
+    }
+
+    func load() throws(GatewayError) -> StoredState {
+        do {
+            return try queue.read(StateStore.load)
+        } catch {
+            throw StateStore.wrap(error, path: path, operation: "read")
+        }
+    }
+
+    private static func load(_ database: Database) throws -> StoredState {
+        var state = StoredState()
+        if let row = try Row.fetchOne(database, sql: "SELECT * FROM store") {
+            state.epoch = UInt32(truncatingIfNeeded: row["epoch"] as Int64)
+            state.position = UInt64(bitPattern: row["position"])
+            state.removedThrough = UInt64(bitPattern: row["removedThrough"])
+        }
+        for row in try Row.fetchAll(database, sql: "SELECT * FROM stream") {
+            let (id, descriptor) = try decode(row["descriptor"]) { JournalRecord.descriptor(from: &$0) }
+            var stream = StoredState.Stream(descriptor: descriptor)
+            stream.counts = try decode(row["counts"]) { StreamCounts(from: &$0) }
+            stream.lost = try decode(row["lost"]) { Tally(from: &$0) }
+            stream.gone = try decode(row["gone"]) { Tally(from: &$0) }
+            stream.suppressedSinceBatch = UInt32(truncatingIfNeeded: row["suppressedSinceBatch"] as Int64)
+            state.streams[id] = stream
+        }
+        for row in try Row.fetchAll(database, sql: "SELECT * FROM cursor") {
+            state.cursors[row["name"]] = StoredState.Cursor(
+                position: UInt64(bitPattern: row["position"]), gap: UInt64(bitPattern: row["gap"]))
+        }
+        for row in try Row.fetchAll(database, sql: "SELECT * FROM cursorStream") {
+            var tally = CursorTally()
+            tally.skipped = try decode(row["skipped"]) { Tally(from: &$0) }
+            tally.acknowledged = try decode(row["acknowledged"]) { Tally(from: &$0) }
+            tally.evicted = try decode(row["evicted"]) { Tally(from: &$0) }
+            state.cursors[row["cursor"], default: .init(position: 0)]
+                .tallies[StreamID(rawValue: UInt32(truncatingIfNeeded: row["stream"] as Int64))] = tally
+        }
+        for row in try Row.fetchAll(database, sql: "SELECT * FROM segment ORDER BY number") {
+            var segment = Segment(
+                number: UInt64(bitPattern: row["number"]), epoch: UInt32(truncatingIfNeeded: row["epoch"] as Int64),
+                base: UInt64(bitPattern: row["base"]), end: UInt64(bitPattern: row["end"]), bytes: row["bytes"])
+            segment.tallies = try decode(row["tallies"]) { StateStore.tallies(from: &$0) }
+            if let oldest = row["oldest"] as Int64?, let newest = row["newest"] as Int64?, oldest <= newest {
+                segment.times = Timestamp(nanoseconds: oldest)...Timestamp(nanoseconds: newest)
+            }
+            segment.isMissing = row["missing"]
+            guard segment.base > 0, segment.end >= segment.base - 1, segment.bytes >= 0 else {
+                throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "segment \(segment.number) ends before it begins")
+            }
+            state.segments.append(segment)
+        }
+        return state
+    }
+
+    /// Brings the database from `old` to `new` in one transaction.
+    func save(_ new: StoredState, over old: StoredState) throws(GatewayError) {
+        do {
+            try queue.write { database in
+                try database.execute(
+                    sql: "UPDATE store SET epoch = ?, position = ?, removedThrough = ?",
+                    arguments: [Int64(new.epoch), Int64(bitPattern: new.position), Int64(bitPattern: new.removedThrough)])
+                for (id, stream) in new.streams where old.streams[id] != stream { try StateStore.save(stream, id, in: database) }
+                for (name, cursor) in new.cursors where old.cursors[name] != cursor {
+                    try StateStore.save(cursor, name, over: old.cursors[name], in: database)
+                }
+                let known = Dictionary(old.segments.map { ($0.number, $0) }, uniquingKeysWith: { $1 })
+                let kept = Set(new.segments.map(\.number))
+                for number in known.keys where !kept.contains(number) {
+                    try database.execute(sql: "DELETE FROM segment WHERE number = ?", arguments: [Int64(bitPattern: number)])
+                }
+                for segment in new.segments where known[segment.number] != segment { try StateStore.save(segment, in: database) }
+            }
+        } catch {
+            throw StateStore.wrap(error, path: path, operation: "save")
+        }
+    }
+
+    /// Adds a stream to the catalogue.
+    func add(_ descriptor: StreamDescriptor, as id: StreamID) throws(GatewayError) {
+        do {
+            try queue.write { try StateStore.save(StoredState.Stream(descriptor: descriptor), id, in: $0) }
+        } catch {
+            throw StateStore.wrap(error, path: path, operation: "register stream")
+        }
+    }
+
+    func close() throws(GatewayError) {
+        do {
+            try queue.close()
+        } catch {
+            throw StateStore.wrap(error, path: path, operation: "close")
+        }
+    }
+
+    private static func save(_ stream: StoredState.Stream, _ id: StreamID, in database: Database) throws {
+        try database.execute(
+            sql: "INSERT OR REPLACE INTO stream VALUES(?, ?, ?, ?, ?, ?)",
+            arguments: [
+                Int64(id.rawValue), encode { JournalRecord.encode(stream.descriptor, of: id, into: &$0) },
+                encode { stream.counts.encode(into: &$0) }, encode { stream.lost.encode(into: &$0) },
+                encode { stream.gone.encode(into: &$0) }, Int64(stream.suppressedSinceBatch),
+            ])
+    }
+
+    private static func save(_ cursor: StoredState.Cursor, _ name: String, over old: StoredState.Cursor?, in database: Database) throws {
+        try database.execute(
+            sql: "INSERT OR REPLACE INTO cursor VALUES(?, ?, ?)",
+            arguments: [name, Int64(bitPattern: cursor.position), Int64(bitPattern: cursor.gap)])
+        for (id, tally) in cursor.tallies where old?.tallies[id] != tally {
+            try database.execute(
+                sql: "INSERT OR REPLACE INTO cursorStream VALUES(?, ?, ?, ?, ?)",
+                arguments: [
+                    name, Int64(id.rawValue), encode { tally.skipped.encode(into: &$0) },
+                    encode { tally.acknowledged.encode(into: &$0) }, encode { tally.evicted.encode(into: &$0) },
+                ])
+        }
+    }
+
+    private static func save(_ segment: Segment, in database: Database) throws {
+        try database.execute(
+            sql: "INSERT OR REPLACE INTO segment VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            arguments: [
+                Int64(bitPattern: segment.number), Int64(segment.epoch), Int64(bitPattern: segment.base),
+                Int64(bitPattern: segment.end), segment.bytes, encode { StateStore.encode(segment.tallies, into: &$0) },
+                segment.times?.lowerBound.nanoseconds, segment.times?.upperBound.nanoseconds, segment.isMissing,
+            ])
+    }
+
+    private static func encode(_ tallies: StreamTallies, into bytes: inout [UInt8]) {
+        bytes.append(littleEndian: UInt32(tallies.count))
+        for (stream, tally) in tallies.sorted(by: { $0.key < $1.key }) {
+            bytes.append(littleEndian: stream.rawValue)
+            tally.encode(into: &bytes)
+        }
+    }
+
+    private static func tallies(from reader: inout ByteReader) -> StreamTallies? {
+        guard let count = reader.count(ofWidth: 4) else { return nil }
+        var tallies = StreamTallies()
+        for _ in 0..<count {
+            guard let stream = reader.integer(UInt32.self), let tally = Tally(from: &reader) else { return nil }
+            tallies[StreamID(rawValue: stream)] = tally
+        }
+        return tallies
+    }
+
+    private static func encode(_ body: (inout [UInt8]) -> Void) -> Data {
+        var bytes: [UInt8] = []
+        body(&bytes)
+        return Data(bytes)
+    }
+
+    private static func decode<Value>(_ blob: Data, _ body: (inout ByteReader) -> Value?) throws -> Value {
+        let value = blob.withUnsafeBytes { bytes in
+            var reader = ByteReader(bytes)
+            return body(&reader)
+        }
+        guard let value else { throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "a field of \(blob.count) bytes makes no sense") }
+        return value
+    }
+
+    private static func wrap(_ error: any Error, path: String, operation: String) -> GatewayError {
+        if let error = error as? GatewayError { return error }
+        let code: GatewayError.Code =
+            switch (error as? DatabaseError)?.resultCode {
+            case .SQLITE_FULL: .storageFull
+            case .SQLITE_CORRUPT, .SQLITE_NOTADB: .storageCorrupt
+            case .SQLITE_BUSY, .SQLITE_LOCKED: .storageLocked
+            default: .storageFailed
+            }
+        let message = (error as? DatabaseError)?.message ?? "the database refused"
+        return GatewayError(code, resource: "log \(path)", operation: operation, message, cause: error)
+    }
+}

@@ -1,0 +1,122 @@
+internal import Telemetry
+
+/// One metric of a device: a name and an alias that stay what they are as long as the process lives.
+struct MetricDefinition: Sendable {
+    /// What makes a tag the same metric in another stream: a scan group that was configured anew is a new stream, but its tags go on.
+    struct Identity: Hashable {
+        var group: String
+        var tag: String
+        var type: DataType
+    }
+
+    var name: String
+    /// Unique in the edge node.
+    var alias: UInt32
+    var datatype: SparkplugDataType
+    var unit: String
+}
+
+/// The name space of one device, and the streams that feed it.
+struct DeviceMetrics: Sendable {
+    let id: String
+    let birthTopic: String
+    let dataTopic: String
+    private(set) var metrics: [MetricDefinition] = []
+    /// Indices into the edge node's streams, in the order of registration.
+    var streams: [Int] = []
+    /// Whether the births that are out lack a metric of this device.
+    var needsBirth = true
+
+    private var indices: [MetricDefinition.Identity: Int] = [:]
+    private var names: [String: Int] = [:]
+
+    /// The group whose metrics go into the folder `Health`.
+    static let healthGroup = "health"
+
+    init(id: String, group: String, node: String) {
+        self.id = id
+        birthTopic = SparkplugTopic(group: group, type: .deviceBirth, node: node, device: id).text
+        dataTopic = SparkplugTopic(group: group, type: .deviceData, node: node, device: id).text
+    }
+
+    /// The index of the metric with this name.
+    func index(named name: String) -> Int? { names[name] }
+
+    /// The metric of each tag of a stream: known ones as they are, new ones with the next aliases.
+    mutating func metrics(of descriptor: StreamDescriptor, nextAlias: inout UInt32) -> [Int] {
+        var taken: Set<Int> = []
+        return descriptor.tags.map { tag in
+            let identity = MetricDefinition.Identity(group: descriptor.group, tag: tag.name, type: tag.engineeringType)
+            if let known = indices[identity], taken.insert(known).inserted { return known }
+            let index = metrics.count
+            let name = freeName(for: identity)
+            metrics.append(
+                MetricDefinition(name: name, alias: nextAlias, datatype: SparkplugDataType(tag.engineeringType), unit: tag.unit))
+            nextAlias += 1
+            indices[identity] = index
+            names[name] = index
+            taken.insert(index)
+            return index
+        }
+    }
+
+    /// The plain name for who comes first; the group's, then the type's help where it is taken.
+    private func freeName(for identity: MetricDefinition.Identity) -> String {
+        let plain = identity.group == DeviceMetrics.healthGroup ? "Health/\(identity.tag)" : identity.tag
+        let inGroup = "\(identity.group)/\(identity.tag)"
+        var candidate = plain
+        if names[candidate] != nil { candidate = inGroup }
+        if names[candidate] != nil { candidate = "\(inGroup)/\(SparkplugDataType(identity.type).name)" }
+        var number = 2
+        while names[candidate] != nil {
+            candidate = "\(inGroup)/\(SparkplugDataType(identity.type).name)/\(number)"
+            number += 1
+        }
+        return candidate
+    }
+}
+
+/// A stream as an edge node publishes it.
+struct PublishedStream: Sendable {
+    let descriptor: StreamDescriptor
+    /// Index of its device in the edge node.
+    let device: Int
+    /// Per tag, the index of its metric in the device.
+    let metrics: [Int]
+    let encoder: StreamEncoder
+    var latest = LatestValues()
+    /// Per tag, whether the host was last told a quality that is not good; empty for no tag.
+    private(set) var toldNotGood: [Bool] = []
+    private var toldNotGoodCount = 0
+
+    init(_ descriptor: StreamDescriptor, device: Int, metrics: [Int], aliases: [UInt32]) {
+        self.descriptor = descriptor
+        self.device = device
+        self.metrics = metrics
+        encoder = StreamEncoder(descriptor, aliases: aliases)
+    }
+
+    /// A birth told this of every tag.
+    mutating func didTell(isNotGood: [Bool]) {
+        toldNotGoodCount = isNotGood.reduce(0) { $1 ? $0 + 1 : $0 }
+        toldNotGood = toldNotGoodCount == 0 ? [] : isNotGood
+    }
+
+    /// A batch told its tags' qualities.
+    mutating func didTell(_ batch: SampleBatch) {
+        if toldNotGood.isEmpty {
+            if batch.isGood { return }
+            toldNotGood = [Bool](repeating: false, count: descriptor.tags.count)
+        }
+        var first = 0
+        for run in batch.quality {
+            batch.forEachTag(in: first..<(first + run.count)) { tag in
+                guard toldNotGood[tag] == run.status.isGood else { return }
+                toldNotGood[tag].toggle()
+                toldNotGoodCount += toldNotGood[tag] ? 1 : -1
+            }
+            first += run.count
+        }
+        if toldNotGoodCount == 0 { toldNotGood = [] }
+    }
+}

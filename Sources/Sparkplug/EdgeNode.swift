@@ -1,0 +1,259 @@
+package import Telemetry
+
+/// The state machine of a Sparkplug edge node: which messages tell a host of the gateway, its devices and their samples.
+///
+/// Value in, messages out: whoever owns it connects, publishes and listens. One session is `connecting`, then `births`, then any
+/// number of `data`; after a lost connection it begins anew. Whatever is returned must be published in this order.
+///
+/// Source: Sparkplug 3.0.0, chapters 5 (operational behavior) and 6 (payloads).
+package struct EdgeNode: Sendable {
+    package let groupID: String
+    package let nodeID: String
+    /// The topics on which hosts send commands, to be subscribed to at QoS 1 before the births.
+    package var commandTopics: [String] {
+        [
+            SparkplugTopic(group: groupID, type: .nodeCommand, node: nodeID).text,
+            SparkplugTopic(group: groupID, type: .deviceCommand, node: nodeID, device: "#").text,
+        ]
+    }
+
+    private let version: String
+    private let firstBirthDeathSequence: UInt8
+    /// `bdSeq` of the last CONNECT; `nil` before the first.
+    private var birthDeathSequence: UInt8?
+    /// `seq` of the next message.
+    private var sequence: UInt8 = 0
+    private var hasBirths = false
+    private var nextAlias: UInt32
+
+    private var devices: [DeviceMetrics] = []
+    private var deviceIndices: [String: Int] = [:]
+    private var streams: [PublishedStream] = []
+    private var streamIndices: [StreamID: Int] = [:]
+
+    static let rebirthMetric = "Node Control/Rebirth"
+    static let birthDeathSequenceMetric = "bdSeq"
+    /// The node's properties have the first aliases. 0 stays free: some hosts take it for none.
+    private static let firstNodeAlias: UInt32 = 1
+    private static let firstDeviceAlias: UInt32 = 3
+
+    /// - Parameters:
+    ///   - groupID, nodeID: not empty, without `+`, `/`, `#` and U+0000; otherwise throws `.configurationInvalid`.
+    ///   - firstBirthDeathSequence: `bdSeq` of the first CONNECT. The standard asks for 0; a gateway that starts anew often may
+    ///     go on where it was, so that a late NDEATH of the run before does not match.
+    ///   - version: the gateway's version, for the node's properties.
+    package init(groupID: String, nodeID: String, firstBirthDeathSequence: UInt8 = 0, version: String = "") throws {
+        try SparkplugTopic.validate(groupID, as: "group id")
+        try SparkplugTopic.validate(nodeID, as: "edge node id")
+        self.groupID = groupID
+        self.nodeID = nodeID
+        self.firstBirthDeathSequence = firstBirthDeathSequence
+        self.version = version
+        nextAlias = EdgeNode.firstDeviceAlias
+    }
+
+    /// The NDEATH to set as the will of the CONNECT that is about to be sent, and to publish before an intended DISCONNECT.
+    /// Moves `bdSeq` on, from 255 to 0.
+    package mutating func connecting(at time: Timestamp) -> SparkplugMessage {
+        let next = birthDeathSequence.map { $0 &+ 1 } ?? firstBirthDeathSequence
+        birthDeathSequence = next
+        hasBirths = false
+        let payload = SparkplugPayload(
+            timestamp: time.sparkplugMilliseconds, metrics: [EdgeNode.birthDeathSequence(next, at: time)])
+        return SparkplugMessage(
+            topic: SparkplugTopic(group: groupID, type: .nodeDeath, node: nodeID).text, payload: payload.encoded(), qualityOfService: 1)
+    }
+
+    /// NBIRTH, then a DBIRTH per device with all its metrics and their latest values: after the acknowledgement of the
+    /// connection and of the command subscription, and whenever a host asks for a rebirth.
+    package mutating func births(at time: Timestamp) -> [SparkplugMessage] {
+        sequence = 0
+        hasBirths = true
+        var messages = [nodeBirth(at: time)]
+        for device in devices.indices { messages.append(deviceBirth(device, at: time)) }
+        return messages
+    }
+
+    /// Tells of a stream, which the gateway has or old data needs. A stream that is known already costs a look-up.
+    ///
+    /// If births are out, the next `data` of its device is preceded by a fresh DBIRTH.
+    package mutating func register(_ stream: StreamID, _ descriptor: StreamDescriptor) {
+        guard streamIndices[stream] == nil else { return }
+        let deviceID = SparkplugTopic.deviceID(of: descriptor.device)
+        let device: Int
+        if let known = deviceIndices[deviceID] {
+            device = known
+        } else {
+            device = devices.count
+            deviceIndices[deviceID] = device
+            devices.append(DeviceMetrics(id: deviceID, group: groupID, node: nodeID))
+        }
+        let metrics = devices[device].metrics(of: descriptor, nextAlias: &nextAlias)
+        let definitions = devices[device].metrics
+        devices[device].needsBirth = true
+        devices[device].streams.append(streams.count)
+        streamIndices[stream] = streams.count
+        streams.append(PublishedStream(descriptor, device: device, metrics: metrics, aliases: metrics.map { definitions[$0].alias }))
+    }
+
+    /// One DDATA with the batch, aliases only, its key in `uuid`; before it a DBIRTH where the host does not know all metrics yet,
+    /// and all births if they are not out.
+    ///
+    /// A historical batch's metrics say so, and do not change the values that births repeat. An empty batch gives no DDATA.
+    ///
+    /// - Precondition: the stream is registered, and the batch has its shape.
+    package mutating func data(_ batch: SampleBatch, isHistorical: Bool, at publishTime: Timestamp) -> [SparkplugMessage] {
+        guard let index = streamIndices[batch.stream] else {
+            preconditionFailure("stream \(batch.stream.rawValue) was not registered with the edge node")
+        }
+        EdgeNode.checkShape(of: batch, streams[index].descriptor)
+        let device = streams[index].device
+        var messages: [SparkplugMessage] = []
+        if !hasBirths {
+            messages = births(at: publishTime)
+        } else if devices[device].needsBirth {
+            messages.append(deviceBirth(device, at: publishTime))
+        }
+        if batch.presence.isEmpty ? batch.quality.isEmpty : batch.presence.allSatisfy({ $0 == 0 }) { return messages }
+        let payload = streams[index].encoder.payload(
+            batch, isHistorical: isHistorical, publishTime: publishTime, sequence: nextSequence(),
+            tellsQuality: isHistorical ? [] : streams[index].toldNotGood)
+        if !isHistorical {
+            streams[index].latest.update(batch, streams[index].descriptor)
+            streams[index].didTell(batch)
+        }
+        messages.append(SparkplugMessage(topic: devices[device].dataTopic, payload: payload, qualityOfService: 1))
+        return messages
+    }
+
+    /// What a message on one of the `commandTopics` asks for. Never traps, whatever the bytes.
+    package func command(topic: String, payload: [UInt8]) -> EdgeCommand {
+        guard let parsed = SparkplugTopic(topic), parsed.group == groupID, parsed.node == nodeID,
+            parsed.type == .nodeCommand || parsed.type == .deviceCommand
+        else { return .ignored(reason: "topic '\(topic)' is not one of this node's commands") }
+        let decoded: SparkplugPayload
+        do { decoded = try SparkplugPayload(decoding: payload) } catch { return .ignored(reason: "\(error)") }
+        return parsed.device.map { write(decoded.metrics, device: $0) } ?? nodeCommand(decoded.metrics)
+    }
+}
+
+// MARK: - Births
+
+extension EdgeNode {
+    private mutating func nextSequence() -> UInt8 {
+        defer { sequence &+= 1 }
+        return sequence
+    }
+
+    private static func birthDeathSequence(_ value: UInt8, at time: Timestamp) -> SparkplugMetric {
+        SparkplugMetric(
+            name: birthDeathSequenceMetric, timestamp: time.sparkplugMilliseconds, datatype: SparkplugDataType.int64.rawValue,
+            value: .long(UInt64(value)))
+    }
+
+    private mutating func nodeBirth(at time: Timestamp) -> SparkplugMessage {
+        let milliseconds = time.sparkplugMilliseconds
+        var metrics = [
+            EdgeNode.birthDeathSequence(birthDeathSequence ?? firstBirthDeathSequence, at: time),
+            // Hosts find it by name: it is the one metric that must not have an alias.
+            SparkplugMetric(
+                name: EdgeNode.rebirthMetric, timestamp: milliseconds, datatype: SparkplugDataType.boolean.rawValue, value: .boolean(false)),
+        ]
+        let properties = [("Properties/Gateway", "IndusEdge"), ("Properties/Gateway Version", version)]
+        for (index, (name, value)) in properties.enumerated() where !value.isEmpty {
+            metrics.append(
+                SparkplugMetric(
+                    name: name, alias: UInt64(EdgeNode.firstNodeAlias) + UInt64(index), timestamp: milliseconds,
+                    datatype: SparkplugDataType.string.rawValue, value: .string(value)))
+        }
+        let payload = SparkplugPayload(timestamp: milliseconds, metrics: metrics, sequence: UInt64(nextSequence()))
+        return SparkplugMessage(
+            topic: SparkplugTopic(group: groupID, type: .nodeBirth, node: nodeID).text, payload: payload.encoded(), qualityOfService: 0)
+    }
+
+    private mutating func deviceBirth(_ index: Int, at time: Timestamp) -> SparkplugMessage {
+        let device = devices[index]
+        // Streams that follow each other share metrics: the newest value counts.
+        var values = [DataValue?](repeating: nil, count: device.metrics.count)
+        for stream in device.streams {
+            for (metric, value) in zip(streams[stream].metrics, streams[stream].latest.all(streams[stream].descriptor)) {
+                guard let value else { continue }
+                if let other = values[metric], other.time > value.time { continue }
+                values[metric] = value
+            }
+        }
+        for stream in device.streams {
+            streams[stream].didTell(isNotGood: streams[stream].metrics.map { values[$0].map { !$0.status.isGood } ?? true })
+        }
+        devices[index].needsBirth = false
+        let metrics = zip(device.metrics, values).map { EdgeNode.birthMetric($0, $1, at: time) }
+        let payload = SparkplugPayload(timestamp: time.sparkplugMilliseconds, metrics: metrics, sequence: UInt64(nextSequence()))
+        return SparkplugMessage(topic: device.birthTopic, payload: payload.encoded(), qualityOfService: 0)
+    }
+
+    private static func birthMetric(_ definition: MetricDefinition, _ value: DataValue?, at time: Timestamp) -> SparkplugMetric {
+        let encoded = value?.value.flatMap { SparkplugValue($0, as: definition.datatype) }
+        var properties = [SparkplugProperty.quality(SparkplugQuality(value?.status ?? .badWaitingForInitialData))]
+        if !definition.unit.isEmpty { properties.append(.unit(definition.unit)) }
+        return SparkplugMetric(
+            name: definition.name, alias: UInt64(definition.alias), timestamp: (value?.time ?? time).sparkplugMilliseconds,
+            datatype: definition.datatype.rawValue, isNull: encoded == nil, properties: properties, value: encoded)
+    }
+
+    /// The hot path trusts these sizes, so that they are checked once per batch and not once per tag.
+    private static func checkShape(of batch: SampleBatch, _ descriptor: StreamDescriptor) {
+        let tagCount = descriptor.tags.count
+        precondition(
+            batch.values.count == descriptor.valueBytes, "batch has \(batch.values.count) value bytes, its stream \(descriptor.valueBytes)")
+        precondition(
+            batch.presence.isEmpty || batch.presence.count == (tagCount + 63) / 64,
+            "batch has \(batch.presence.count) words of presence for \(tagCount) tags")
+        var covered = 0
+        for run in batch.quality {
+            precondition(run.count >= 0, "a quality run has \(run.count) tags")
+            covered += run.count
+        }
+        precondition(covered == tagCount, "quality runs cover \(covered) of \(tagCount) tags")
+    }
+}
+
+// MARK: - Commands
+
+extension EdgeNode {
+    private func nodeCommand(_ metrics: [SparkplugMetric]) -> EdgeCommand {
+        if let rebirth = metrics.first(where: { $0.name == EdgeNode.rebirthMetric }) {
+            guard rebirth.value == .boolean(true) else { return .ignored(reason: "\(EdgeNode.rebirthMetric) is not true") }
+            return .rebirth
+        }
+        guard let first = metrics.first else { return .ignored(reason: "the node command has no metric") }
+        return .ignored(reason: "this node has no writable metric \(EdgeNode.shown(first))")
+    }
+
+    private func write(_ metrics: [SparkplugMetric], device: String) -> EdgeCommand {
+        guard let index = deviceIndices[device] else { return .ignored(reason: "this node has no device '\(device)'") }
+        guard let metric = metrics.first, metrics.count == 1 else {
+            return .ignored(reason: "the command for device '\(device)' has \(metrics.count) metrics; exactly one is accepted")
+        }
+        let definitions = devices[index].metrics
+        let known: MetricDefinition?
+        if let name = metric.name {
+            known = devices[index].index(named: name).map { definitions[$0] }
+        } else if let alias = metric.alias {
+            known = definitions.first { UInt64($0.alias) == alias }
+        } else {
+            return .ignored(reason: "the metric of the command for device '\(device)' has neither name nor alias")
+        }
+        guard let known else { return .ignored(reason: "device '\(device)' has no metric \(EdgeNode.shown(metric))") }
+        guard !metric.isNull, let value = metric.value?.variant(as: known.datatype.rawValue) else {
+            return .ignored(reason: "the value for metric '\(known.name)' of device '\(device)' is not of its type \(known.datatype.name)")
+        }
+        return .write(device: device, metric: known.name, value: value)
+    }
+
+    private static func shown(_ metric: SparkplugMetric) -> String {
+        metric.name.map { "'\($0.prefix(shownCharactersMax))'" } ?? metric.alias.map { "with alias \($0)" } ?? "without name and alias"
+    }
+
+    /// How much of a foreign name a reason repeats.
+    private static let shownCharactersMax = 80
+}

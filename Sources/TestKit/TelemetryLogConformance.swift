@@ -1,0 +1,131 @@
+package import GatewayCore
+internal import Telemetry
+
+/// What every `TelemetryLog` must do: run it on a log that is new and empty.
+///
+/// The functions throw a `Violation` that says what was expected and what came.
+package struct TelemetryLogConformance: Sendable {
+    /// A promise of the contract that was not kept.
+    package struct Violation: Error, CustomStringConvertible {
+        package var description: String
+    }
+
+    private let log: any TelemetryLog
+
+    package init(_ log: any TelemetryLog) { self.log = log }
+
+    private static let descriptor = StreamDescriptor(
+        device: "press-1", group: "fast", tags: [Tag("force", .uint16), Tag("position", .int32), Tag("isOpen", .bool)])
+
+    private func expect(_ condition: Bool, _ message: @autoclosure () throws -> String) throws {
+        if !condition { throw Violation(description: try message()) }
+    }
+
+    private func batch(_ stream: StreamID, _ number: UInt16) -> SampleBatch {
+        var batch = SampleBatch(
+            stream: stream, descriptor: TelemetryLogConformance.descriptor, time: Timestamp(milliseconds: 1000 + Int64(number)), status: .good)
+        batch.set(.uint(UInt64(number)), tag: 0, in: TelemetryLogConformance.descriptor)
+        return batch
+    }
+
+    /// Reads exactly `count` entries.
+    private func read(_ count: Int, from cursor: any LogCursor) async throws -> [LogEntry] {
+        var entries: [LogEntry] = []
+        while entries.count < count {
+            let more = try await cursor.read(atMost: count - entries.count)
+            try expect(!more.isEmpty && more.count <= count - entries.count, "a read of at most \(count - entries.count) gave \(more.count)")
+            entries += more
+        }
+        return entries
+    }
+
+    private func numbers(_ entries: [LogEntry]) throws -> [UInt64] {
+        try entries.map { entry in
+            guard case .batch(let batch) = entry.content else { throw Violation(description: "expected a batch, but there is \(entry.content)") }
+            return batch.sequence
+        }
+    }
+
+    /// All promises, one after the other.
+    package func run() async throws {
+        try streamsKeepTheirNumbers()
+        try await orderAndNumbers()
+        try await acknowledgeAndRewind()
+        try await waitingReadersAreWoken()
+        try await cancellation()
+        try await newestSkipsThePast()
+    }
+
+    private func streamsKeepTheirNumbers() throws {
+        let first = try log.register(TelemetryLogConformance.descriptor)
+        let again = try log.register(TelemetryLogConformance.descriptor)
+        try expect(first == again, "an equal descriptor gave \(again), but had given \(first)")
+        let other = try log.register(StreamDescriptor(device: "press-2", group: "fast", tags: [Tag("force", .uint16)]))
+        try expect(other != first, "two descriptors share the number \(first)")
+        try expect(log.descriptor(of: first) == TelemetryLogConformance.descriptor, "the descriptor of \(first) is not what was registered")
+        try expect(log.descriptor(of: StreamID(rawValue: 60_000)) == nil, "a number never given has a descriptor")
+    }
+
+    private func orderAndNumbers() async throws {
+        let stream = try log.register(TelemetryLogConformance.descriptor)
+        let cursor = try log.cursor(named: "conformance/order", from: .oldest)
+        for number in 0..<5 { log.append(batch(stream, UInt16(number))) }
+        let entries = try await read(5, from: cursor)
+        try expect(try numbers(entries) == [0, 1, 2, 3, 4], "sequences are \(try numbers(entries)), expected 0 to 4")
+        for (before, after) in zip(entries, entries.dropFirst()) {
+            try expect(before.position < after.position, "position \(after.position) follows \(before.position)")
+        }
+        for (number, entry) in entries.enumerated() {
+            guard case .batch(let batch) = entry.content else { continue }
+            try expect(batch.epoch == log.epoch, "the epoch is \(batch.epoch), but the log's is \(log.epoch)")
+            let value = batch.raw(of: 0, in: TelemetryLogConformance.descriptor)
+            try expect(value == .uint(UInt64(number)), "batch \(number) carries \(value)")
+        }
+        try expect(cursor.pendingSamples == 15, "15 samples are pending, but the cursor says \(cursor.pendingSamples)")
+    }
+
+    private func acknowledgeAndRewind() async throws {
+        let cursor = try log.cursor(named: "conformance/rewind", from: .oldest)
+        let entries = try await read(5, from: cursor)
+        cursor.acknowledge(through: entries[1].position)
+        try expect(cursor.pendingSamples == 9, "9 samples are pending, but the cursor says \(cursor.pendingSamples)")
+        cursor.rewind()
+        let again = try await read(3, from: cursor)
+        try expect(try numbers(again) == [2, 3, 4], "after rewinding to 1 the sequences are \(try numbers(again))")
+        cursor.acknowledge(through: again[2].position)
+        cursor.acknowledge(through: entries[0].position)
+        try expect(cursor.pendingSamples == 0, "an older acknowledgement took one back: \(cursor.pendingSamples) are pending")
+    }
+
+    private func waitingReadersAreWoken() async throws {
+        let stream = try log.register(TelemetryLogConformance.descriptor)
+        let cursor = try log.cursor(named: "conformance/waiting", from: .newest)
+        let reader = Task { try await cursor.read(atMost: 10) }
+        await Task.yield()
+        log.append(batch(stream, 5))
+        let entries = try await reader.value
+        try expect(try numbers(entries) == [5], "the waiting reader got \(try numbers(entries)), expected 5")
+    }
+
+    private func cancellation() async throws {
+        let cursor = try log.cursor(named: "conformance/cancelled", from: .newest)
+        let reader = Task { try await cursor.read(atMost: 1) }
+        await Task.yield()
+        reader.cancel()
+        do {
+            _ = try await reader.value
+            throw Violation(description: "a cancelled read returned")
+        } catch is CancellationError {
+            // What the contract asks for.
+        }
+    }
+
+    private func newestSkipsThePast() async throws {
+        let stream = try log.register(TelemetryLogConformance.descriptor)
+        let cursor = try log.cursor(named: "conformance/newest", from: .newest)
+        try expect(cursor.pendingSamples == 0, "a new cursor at the end has \(cursor.pendingSamples) pending samples")
+        log.append(batch(stream, 6))
+        let entries = try await read(1, from: cursor)
+        try expect(try numbers(entries) == [6], "the first entry is \(try numbers(entries)), expected 6")
+    }
+}

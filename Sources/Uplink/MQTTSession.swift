@@ -1,0 +1,179 @@
+internal import GatewayCore
+internal import Synchronization
+internal import Telemetry
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
+
+/// One MQTT connection, from resolving the broker's name to its end, on a thread of its own.
+///
+/// What happens is told to `handler` on that thread; exactly one `.ended` comes last. A session is used once: the next
+/// attempt is a new one, so that nothing of an old connection can reach into it.
+final class MQTTSession: Sendable {
+    struct Parameters: Sendable {
+        /// For errors: `route central`.
+        var resource: String
+        var cluster: RouteConfiguration.Cluster
+        var tls: RouteConfiguration.TLS?
+        var clientID: String
+        var keepAliveSeconds: Int32
+        /// What the broker publishes when the connection breaks.
+        var will: Message?
+    }
+
+    struct Message: Sendable {
+        var topic: String
+        var payload: [UInt8]
+        var qualityOfService: Int32
+        var retain = false
+        /// Comes back with the acknowledgement; only messages of QoS 1 are acknowledged.
+        var ticket: UInt64?
+    }
+
+    enum Event: Sendable {
+        case connected(tlsVersion: String?, cipher: String?)
+        case subscribed
+        case acknowledged(ticket: UInt64)
+        case message(topic: String, payload: [UInt8])
+        /// With no error after `finish` and `abandon`.
+        case ended(GatewayError?)
+    }
+
+    private enum Command {
+        case publish([Message])
+        case subscribe([String])
+    }
+
+    private enum Ending { case none, finish, abandon }
+
+    private struct Orders {
+        var commands: [Command] = []
+        var ending = Ending.none
+        /// The thread has been woken, and has not yet taken its orders.
+        var isWoken = false
+        /// Write end of the pipe that wakes the thread; -1 before and after its life.
+        var wake: Int32 = -1
+    }
+
+    private let parameters: Parameters
+    private let time: any TimeSource
+    private let handler: @Sendable (Event, MQTTSession) -> Void
+    private let orders = Mutex(Orders())
+
+    /// How long an orderly end may take, from `finish` to the close of the connection.
+    static let finishTimeout = Duration.seconds(2)
+    /// How often the thread looks after the keep-alive, in milliseconds.
+    private static let tickMilliseconds: Int32 = 1000
+
+    init(_ parameters: Parameters, time: any TimeSource, handler: @escaping @Sendable (Event, MQTTSession) -> Void) {
+        self.parameters = parameters
+        self.time = time
+        self.handler = handler
+    }
+
+    /// Begins to connect. Called once.
+    func start() {
+        // Not a child of the caller's task: a name that is being resolved cannot be interrupted, and nobody shall wait for it.
+        Task { await SessionThread().run { self.run() } }
+    }
+
+    /// Hands messages over, which are sent in the order of the calls. The caller bounds how many are on their way.
+    func publish(_ messages: [Message]) { order { $0.commands.append(.publish(messages)) } }
+
+    func subscribe(_ topics: [String]) { order { $0.commands.append(.subscribe(topics)) } }
+
+    /// Sends what was handed over, waits briefly for the acknowledgements, disconnects in order, and ends.
+    func finish() { order { if $0.ending == .none { $0.ending = .finish } } }
+
+    /// Ends at once, without a farewell: the broker will publish the will.
+    func abandon() { order { $0.ending = .abandon } }
+
+    private func order(_ change: (inout Orders) -> Void) {
+        orders.withLock { orders in
+            change(&orders)
+            guard !orders.isWoken, orders.wake >= 0 else { return }
+            orders.isWoken = true
+            var byte: UInt8 = 0
+            // Inside of the lock, so that the thread cannot close the pipe in between. It never blocks: a full pipe wakes as well.
+            _ = write(orders.wake, &byte, 1)
+        }
+    }
+
+    // MARK: - On the thread
+
+    private func run() {
+        do throws(GatewayError) {
+            try live()
+            handler(.ended(nil), self)
+        } catch {
+            handler(.ended(orders.withLock { $0.ending } == .none ? error : nil), self)
+        }
+    }
+
+    private func live() throws(GatewayError) {
+        let wake = try openWake()
+        defer { closeWake(wake) }
+        var driver = try SessionDriver(parameters, time: time)
+        try driver.connect()
+        while true {
+            let (commands, ending) = takeOrders(wake)
+            if ending == .abandon { return }
+            for command in commands {
+                switch command {
+                case .publish(let messages): for message in messages { try driver.publish(message) }
+                case .subscribe(let topics): for topic in topics { try driver.subscribe(topic) }
+                }
+            }
+            try driver.deliver { handler($0, self) }
+            if ending == .finish, driver.finish(within: Self.finishTimeout) { return }
+            try driver.pass(wake: wake, timeoutMilliseconds: Self.tickMilliseconds)
+            try driver.deliver { handler($0, self) }
+        }
+    }
+
+    private func openWake() throws(GatewayError) -> Int32 {
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else {
+            throw GatewayError(
+                .connectionFailed, resource: parameters.resource, operation: "connect", "no pipe to be had: \(String(cString: strerror(errno)))")
+        }
+        for end in ends {
+            _ = fcntl(end, F_SETFL, O_NONBLOCK)
+            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+        }
+        orders.withLock { $0.wake = ends[1] }
+        return ends[0]
+    }
+
+    private func closeWake(_ wake: Int32) {
+        orders.withLock { orders in
+            close(orders.wake)
+            orders.wake = -1
+        }
+        close(wake)
+    }
+
+    private func takeOrders(_ wake: Int32) -> ([Command], Ending) {
+        orders.withLock { orders in
+            if orders.isWoken {
+                var byte: UInt8 = 0
+                _ = read(wake, &byte, 1)
+                orders.isWoken = false
+            }
+            let commands = orders.commands
+            orders.commands.removeAll(keepingCapacity: true)
+            return (commands, orders.ending)
+        }
+    }
+}
+
+/// The place where a session runs.
+private actor SessionThread {
+    private let thread = DedicatedThread(name: "mqtt")
+    nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+    func run(_ work: @Sendable () -> Void) { work() }
+}

@@ -1,0 +1,154 @@
+internal import CMosquitto
+internal import Telemetry
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
+
+/// The owner of one libmosquitto client, for one connection. Used by one thread, which makes every call.
+///
+/// The library is left in its single-threaded mode and polled by us: it writes at once in `publish`, needs no locks and no second thread.
+struct MosquittoClient: ~Copyable {
+    /// What a call into the library gave: its code, and the system's error number at that moment.
+    struct Result {
+        var code: Int32
+        var errorNumber: Int32
+        var isSuccess: Bool { code == Int32(MOSQ_ERR_SUCCESS.rawValue) }
+    }
+
+    private let handle: OpaquePointer
+    let mailbox: ClientMailbox
+    private let userData: Unmanaged<ClientMailbox>
+
+    /// The library is set up once per process and never torn down.
+    private static let library: Void = { _ = mosquitto_lib_init() }()
+
+    /// Throws a `GatewayError` when the library refuses the client ID, the TLS files, or has no memory.
+    init(_ parameters: MQTTSession.Parameters) throws(GatewayError) {
+        Self.library
+        let mailbox = ClientMailbox()
+        let userData = Unmanaged.passRetained(mailbox)
+        guard let handle = mosquitto_new(parameters.clientID, true, userData.toOpaque()) else {
+            userData.release()
+            throw GatewayError(
+                .configurationInvalid, resource: parameters.resource, operation: "connect",
+                "libmosquitto refuses the client ID “\(parameters.clientID)”: \(String(cString: strerror(errno)))")
+        }
+        do throws(GatewayError) {
+            try Self.configure(handle, parameters)
+        } catch {
+            mosquitto_destroy(handle)
+            userData.release()
+            throw error
+        }
+        self.handle = handle
+        self.mailbox = mailbox
+        self.userData = userData
+    }
+
+    deinit {
+        mosquitto_destroy(handle)
+        userData.release()
+    }
+
+    private static func configure(_ handle: OpaquePointer, _ parameters: MQTTSession.Parameters) throws(GatewayError) {
+        func require(_ code: Int32, _ what: String) throws(GatewayError) {
+            guard code != Int32(MOSQ_ERR_SUCCESS.rawValue) else { return }
+            throw GatewayError(
+                .configurationInvalid, resource: parameters.resource, operation: "connect",
+                "libmosquitto refuses \(what): \(text(of: code))")
+        }
+        try require(mosquitto_int_option(handle, MOSQ_OPT_PROTOCOL_VERSION, Int32(MQTT_PROTOCOL_V311)), "MQTT 3.1.1")
+        try require(mosquitto_int_option(handle, MOSQ_OPT_TCP_NODELAY, 1), "TCP_NODELAY")
+        // Our own window rules; the library's, of 20 messages, would queue what goes beyond it.
+        try require(mosquitto_int_option(handle, MOSQ_OPT_SEND_MAXIMUM, 65_535), "the send maximum")
+        if let tls = parameters.tls {
+            try require(mosquitto_tls_set(handle, tls.ca, nil, tls.certificate, tls.key, nil), "the TLS files")
+            try require(mosquitto_tls_opts_set(handle, 1, "tlsv\(tls.minimumVersion.rawValue)", nil), "TLS \(tls.minimumVersion.rawValue)")
+        }
+        if let will = parameters.will {
+            let code = mosquitto_will_set(
+                handle, will.topic, Int32(will.payload.count), will.payload, will.qualityOfService, will.retain)
+            try require(code, "the will")
+        }
+        mosquitto_connect_callback_set(handle) { _, data, code in ClientMailbox.of(data)?.put(.connectAnswer(code)) }
+        mosquitto_publish_callback_set(handle) { _, data, messageID in ClientMailbox.of(data)?.put(.acknowledged(messageID: messageID)) }
+        mosquitto_subscribe_callback_set(handle) { _, data, _, _, _ in ClientMailbox.of(data)?.put(.subscribed) }
+        mosquitto_message_callback_set(handle) { _, data, message in
+            guard let mailbox = ClientMailbox.of(data), let message, let topic = message.pointee.topic else { return }
+            let count = Int(message.pointee.payloadlen)
+            guard count <= ClientMailbox.messageBytesMax else { return mailbox.dropMessage() }
+            mailbox.put(
+                .message(
+                    topic: String(cString: topic), payload: [UInt8](UnsafeRawBufferPointer(start: message.pointee.payload, count: count))))
+        }
+        mosquitto_log_callback_set(handle) { _, data, level, text in
+            guard level == MOSQ_LOG_ERR, let text else { return }
+            ClientMailbox.of(data)?.putError(String(cString: text))
+        }
+    }
+
+    /// Resolves the name, connects TCP (both block) and begins the TLS handshake.
+    func connect(host: String, port: UInt16, keepAliveSeconds: Int32) -> Result {
+        errno = 0
+        let code = mosquitto_connect(handle, host, Int32(port), keepAliveSeconds)
+        return Result(code: code, errorNumber: errno)
+    }
+
+    /// -1 where there is none.
+    var socket: Int32 { mosquitto_socket(handle) }
+    var wantsToWrite: Bool { mosquitto_want_write(handle) }
+    var isHandshakeOver: Bool { cmosquitto_tls_is_established(handle) != 0 }
+    var tlsVersion: String? { cmosquitto_tls_version(handle).map { String(cString: $0) } }
+    var cipher: String? { cmosquitto_tls_cipher(handle).map { String(cString: $0) } }
+    /// Why the broker's certificate was refused, in OpenSSL's number and words.
+    var verification: (number: Int, text: String) {
+        let result = cmosquitto_verify_result(handle)
+        return (result, String(cString: cmosquitto_verify_text(result)))
+    }
+
+    func read() -> Result {
+        errno = 0
+        let code = mosquitto_loop_read(handle, 1)
+        return Result(code: code, errorNumber: errno)
+    }
+
+    func write() -> Result {
+        errno = 0
+        let code = mosquitto_loop_write(handle, 1)
+        return Result(code: code, errorNumber: errno)
+    }
+
+    /// Pings, and notices when a ping is not answered.
+    func keepAlive() -> Result {
+        errno = 0
+        let code = mosquitto_loop_misc(handle)
+        return Result(code: code, errorNumber: errno)
+    }
+
+    func publish(_ message: borrowing MQTTSession.Message) -> (messageID: Int32, result: Result) {
+        var messageID: Int32 = 0
+        errno = 0
+        let code = mosquitto_publish(
+            handle, &messageID, message.topic, Int32(message.payload.count), message.payload, message.qualityOfService, message.retain)
+        return (messageID, Result(code: code, errorNumber: errno))
+    }
+
+    func subscribe(_ topic: String) -> Result {
+        errno = 0
+        let code = mosquitto_subscribe(handle, nil, topic, 1)
+        return Result(code: code, errorNumber: errno)
+    }
+
+    func disconnect() { _ = mosquitto_disconnect(handle) }
+
+    static func text(of code: Int32) -> String { String(cString: mosquitto_strerror(code)) }
+}
+
+extension ClientMailbox {
+    fileprivate static func of(_ data: UnsafeMutableRawPointer?) -> ClientMailbox? {
+        data.map { Unmanaged<ClientMailbox>.fromOpaque($0).takeUnretainedValue() }
+    }
+}

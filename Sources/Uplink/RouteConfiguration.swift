@@ -1,0 +1,123 @@
+internal import Telemetry
+
+/// One way up: which brokers, how to reach them, and in what form the samples go.
+package struct RouteConfiguration: Sendable, Hashable {
+    /// A broker, or an address behind which several appear as one.
+    package struct Cluster: Sendable, Hashable {
+        package var name: String
+        package var host: String
+        package var port: UInt16
+        package var isTLS: Bool
+
+        package init(name: String, host: String, port: UInt16, isTLS: Bool = true) {
+            self.name = name
+            self.host = host
+            self.port = port
+            self.isTLS = isTLS
+        }
+
+        /// `host:port`, with brackets around an IPv6 address.
+        package var address: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    }
+
+    /// The form of the messages.
+    package enum Payload: Sendable, Hashable {
+        /// Sparkplug 3.0 with this group ID and edge node ID.
+        case sparkplugB(group: String, node: String)
+        /// One JSON document per batch; the topic may contain `{site}`, `{device}` and `{group}`.
+        case json(topicTemplate: String)
+    }
+
+    /// The oldest version of TLS that is accepted.
+    package enum TLSVersion: String, Sendable, Hashable, CaseIterable {
+        case tls12 = "1.2"
+        case tls13 = "1.3"
+    }
+
+    /// Whom to trust and who we are: paths of PEM files.
+    package struct TLS: Sendable, Hashable {
+        package var ca: String
+        package var certificate: String?
+        package var key: String?
+        package var minimumVersion: TLSVersion
+
+        package init(ca: String, certificate: String?, key: String?, minimumVersion: TLSVersion = .tls13) {
+            self.ca = ca
+            self.certificate = certificate
+            self.key = key
+            self.minimumVersion = minimumVersion
+        }
+    }
+
+    package var name: String
+    package var site: String
+    /// In order of preference: the next is tried when one cannot be reached.
+    package var clusters: [Cluster]
+    package var payload: Payload
+    package var tls: TLS?
+    /// Most messages that are sent and not yet acknowledged.
+    package var inFlight: Int
+    /// Bytes of such messages beyond which no further one is sent.
+    package var inFlightBytes: Int
+    package var keepAlive: Duration
+    package var clientID: String
+    /// The number of this start of the process, for the birth/death sequence of Sparkplug.
+    package var epoch: UInt32
+    /// How long one attempt may take from the first packet to the broker's consent.
+    package var connectTimeout: Duration
+    package var backoffInitial: Duration
+    package var backoffMaximum: Duration
+
+    package init(
+        name: String, site: String, clusters: [Cluster], payload: Payload, tls: TLS?, inFlight: Int = 64,
+        inFlightBytes: Int = 4 << 20, keepAlive: Duration = .seconds(30), clientID: String, epoch: UInt32,
+        connectTimeout: Duration = .seconds(15), backoffInitial: Duration = .milliseconds(500), backoffMaximum: Duration = .seconds(30)
+    ) {
+        self.name = name
+        self.site = site
+        self.clusters = clusters
+        self.payload = payload
+        self.tls = tls
+        self.inFlight = inFlight
+        self.inFlightBytes = inFlightBytes
+        self.keepAlive = keepAlive
+        self.clientID = clientID
+        self.epoch = epoch
+        self.connectTimeout = connectTimeout
+        self.backoffInitial = backoffInitial
+        self.backoffMaximum = backoffMaximum
+    }
+
+    /// The most messages in flight that a route may have: packet identifiers are 16 bits wide (MQTT 3.1.1, 2.3.1).
+    package static let inFlightMax = 32_768
+    /// The keep-alive intervals that the client library takes, in seconds.
+    package static let keepAliveSeconds = 5...65_535
+
+    /// What `resource` is in the errors and logs of this route.
+    var resource: String { "route \(name)" }
+
+    /// Throws a `GatewayError` with code `configurationInvalid` for the first value that cannot work.
+    func validate() throws(GatewayError) {
+        func require(_ isRight: Bool, _ message: @autoclosure () -> String) throws(GatewayError) {
+            if !isRight { throw GatewayError(.configurationInvalid, resource: resource, operation: "configure", message()) }
+        }
+        try require(!clusters.isEmpty, "the route names no cluster, but needs at least one")
+        try require((1...Self.inFlightMax).contains(inFlight), "inFlight is \(inFlight), but must be 1 to \(Self.inFlightMax)")
+        try require(inFlightBytes > 0, "inFlightBytes is \(inFlightBytes), but must be positive")
+        try require(
+            Self.keepAliveSeconds.contains(Int(keepAlive.inSeconds)),
+            "keepAlive is \(keepAlive), but must be \(Self.keepAliveSeconds.lowerBound) to \(Self.keepAliveSeconds.upperBound) seconds")
+        try require(!clientID.isEmpty && clientID.utf8.count <= 65_535, "the client ID has \(clientID.utf8.count) bytes, but must have 1 to 65535")
+        try require(
+            backoffInitial > .zero && backoffMaximum >= backoffInitial,
+            "the backoff runs from \(backoffInitial) to \(backoffMaximum), but must be positive and grow")
+        for cluster in clusters {
+            try require(!cluster.host.isEmpty && cluster.port > 0, "cluster \(cluster.name) has the address \(cluster.address), but needs host and port")
+            try require(!cluster.isTLS || tls != nil, "cluster \(cluster.name) is reached by TLS, but the route has no `tls` section")
+        }
+        if let tls {
+            try require((tls.certificate == nil) == (tls.key == nil), "a client certificate and its key belong together, but one is missing")
+        }
+        if case .json(let template) = payload { _ = try TopicTemplate(template, site: site, resource: resource) }
+    }
+}

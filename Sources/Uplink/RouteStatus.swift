@@ -1,0 +1,67 @@
+package import Telemetry
+
+/// How a route is doing: a snapshot for the console, metrics and the command line.
+package struct RouteStatus: Sendable, Hashable {
+    package enum State: Sendable, Hashable {
+        /// Not started, or ended by its task's cancellation.
+        case stopped
+        case connecting
+        case connected
+        /// Waits before the next round of attempts.
+        case backingOff(until: Timestamp)
+    }
+
+    package var state = State.stopped
+    /// The cluster that is connected or tried last, and its `host:port`.
+    package var cluster: String?
+    package var broker: String?
+    /// Of the present connection, for example `TLSv1.3`; `nil` without TLS.
+    package var tlsVersion: String?
+    package var cipher: String?
+    /// Since when the present connection stands.
+    package var connectedSince: Timestamp?
+
+    /// Totals since the start of the process: messages and bytes of payload handed to the connection, samples in them.
+    package var publishedMessages: UInt64 = 0
+    package var publishedBytes: UInt64 = 0
+    package var publishedSamples: UInt64 = 0
+    /// Log entries and samples the broker acknowledged, in the order of the log.
+    package var acknowledgedEntries: UInt64 = 0
+    package var acknowledgedSamples: UInt64 = 0
+    /// Messages sent and not yet acknowledged.
+    package var inFlight = 0
+    /// Samples that were evicted from the log before this route came to them.
+    package var gapSamples: UInt64 = 0
+    /// Batches that could not be encoded and were passed over.
+    package var refusedBatches: UInt64 = 0
+    /// How often a broker accepted this route.
+    package var connections: UInt64 = 0
+    /// Connections after the first.
+    package var reconnects: UInt64 = 0
+    package var rebirths: UInt64 = 0
+    /// Commands from the broker that were refused or dropped.
+    package var refusedCommands: UInt64 = 0
+    /// From publishing to the acknowledgement, as an exponentially weighted mean with weight 1/16.
+    package var roundTrip: Duration?
+
+    /// The newest failure with its causes, outermost first; empty if there was none since the last connection.
+    package var lastError: [String] = []
+    package var lastErrorTime: Timestamp?
+    /// Failures in a row.
+    package var retryCount = 0
+
+    package init() {}
+
+    /// When the next attempt is due, while the route waits.
+    package var nextRetry: Timestamp? {
+        if case .backingOff(let time) = state { time } else { nil }
+    }
+
+    mutating func measured(_ roundTrip: Duration) {
+        guard let mean = self.roundTrip else {
+            self.roundTrip = roundTrip
+            return
+        }
+        self.roundTrip = .nanoseconds(mean.nanoseconds + (roundTrip.nanoseconds - mean.nanoseconds) / 16)
+    }
+}

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# The whole check, as continuous integration runs it: format, debug build, tests, tidiness. Stops at the first failure.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+build_flags=(--scratch-path .build --explicit-target-dependency-import-check error)
+
+step() { printf '\n== %s (%d s)\n' "$1" "$SECONDS"; }
+
+SECONDS=0
+step "format"
+format_paths=(Package.swift Sources Tests)
+if [[ -n $(find Benchmarks -name '*.swift' -print -quit) ]]; then format_paths+=(Benchmarks); fi
+swift format lint --strict --parallel --recursive "${format_paths[@]}"
+
+step "benchmark tools"
+make --no-print-directory -C Benchmarks/endtoend
+python3 -m compileall -q Benchmarks Tests/Peers scripts
+
+step "build"
+swift build --build-tests "${build_flags[@]}"
+
+step "tests"
+log=.build/test.log
+status=0
+swift test --skip-build "${build_flags[@]}" 2>&1 | tee "$log" || status=$?
+if [[ $status -ne 0 ]]; then
+    printf '\nFailed (from %s):\n' "$log"
+    grep -E '(^|[^[:alnum:]])(recorded an issue|failed after|error:|Fatal error)' "$log" | tail -n 40 || true
+fi
+
+if [[ $status -eq 0 ]]; then
+    step "tidy"
+    python3 scripts/tidy.py --indusedge .build/debug/indusedge || status=$?
+fi
+
+printf '\n== summary (%d s)\n' "$SECONDS"
+grep -E '(Test run with|Executed [1-9][0-9]* tests)' "$log" || printf 'no test summary in %s\n' "$log"
+if [[ $status -eq 0 ]]; then echo "check: passed"; else echo "check: FAILED"; fi
+exit "$status"

@@ -73,7 +73,7 @@ let package = Package(
             ],
             exclude: ["README.md"], swiftSettings: settings),
         .target(
-            name: "TestKit", dependencies: ["Telemetry", "GatewayCore"], exclude: ["README.md"], swiftSettings: settings),
+            name: "TestKit", dependencies: ["Telemetry", "GatewayCore", logging], exclude: ["README.md"], swiftSettings: settings),
 
         tests("Telemetry", []),
         tests("GatewayCore", ["Telemetry", "TestKit", logging]),
@@ -82,11 +82,11 @@ let package = Package(
         tests("ModbusAdapter", ["Telemetry", "GatewayCore", "TestKit"]),
         tests("Historian", ["Telemetry", "GatewayCore", "TestKit"]),
         tests("Scoring", ["Telemetry", "PlantSimulation"]),
-        tests("Sparkplug", ["Telemetry", protobuf]),
+        tests("Sparkplug", ["Telemetry", protobuf], exclude: ["Generated/README.md", "sparkplug_b.proto"]),
         tests("Uplink", ["Telemetry", "GatewayCore", "Sparkplug", "Identity", "TestKit"]),
         tests("Identity", ["Telemetry"]),
         tests("PlantSimulation", ["Telemetry"]),
-        tests("Gateway", ["Telemetry", "GatewayCore", "Definitions", "Historian", "TestKit"]),
-        .testTarget(name: "EndToEndTests", dependencies: ["Telemetry", "TestKit"], swiftSettings: settings),
+        tests("Gateway", ["Telemetry", "GatewayCore", "Definitions", "Historian", "TestKit", logging]),
+        .testTarget(name: "EndToEndTests", dependencies: ["indusedge", "TestKit"], swiftSettings: settings),
     ]
 )

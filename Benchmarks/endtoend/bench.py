@@ -296,7 +296,7 @@ def update_page(lines, choice):
         sys.exit(f"bench: {PAGE} has no {begin} … {end}")
     cpus = os.cpu_count()
     note = (f"`make bench BENCH=\"--rounds {choice.rounds} --window {choice.window:g} --update\"`, {datetime.date.today()}, "
-            f"{cpus} cores, {platform.machine()}, Linux {platform.release()}:")
+            f"{cpus} cores, {platform.machine()}, {platform.system()}:")
     with open(PAGE, "w") as file:
         file.write(before + begin + "\n" + note + "\n\n" + "\n".join(lines) + "\n" + end + after)
 

@@ -7,8 +7,8 @@ package import Logging
 internal import Scoring
 internal import ServiceLifecycle
 internal import Telemetry
-internal import Uplink
 internal import UnixSignals
+internal import Uplink
 
 /// The whole gateway of one site: log, devices, scoring and routes, as one group of services.
 package struct GatewayService: Sendable {
@@ -32,18 +32,12 @@ package struct GatewayService: Sendable {
         let log = try openLog()
         do {
             let services = try prepare(log)
-            logger.notice(
-                "gateway started",
-                metadata: [
-                    "site": "\(site.name)", "version": "\(version)", "epoch": "\(log.epoch)", "devices": "\(site.devices.count)",
-                    "tags": "\(site.devices.reduce(0) { $0 + $1.tags.count })", "routes": "\(site.routes.count)",
-                ])
             var configuration = ServiceGroupConfiguration(
                 services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger))
             configuration.maximumGracefulShutdownDuration = .seconds(20)
             try await ServiceGroup(configuration: configuration).run()
             try await log.close()
-        } catch where error.isCancellation {
+        } catch  where error.isCancellation {
             try await log.close()
             throw error
         } catch {
@@ -57,7 +51,8 @@ package struct GatewayService: Sendable {
     private func openLog() throws -> Historian {
         try Historian(
             configuration: HistorianConfiguration(
-                folder: site.log.path, diskLimit: Int(site.log.diskLimit), commitInterval: site.log.commitInterval, keepFor: site.log.keepFor),
+                folder: site.log.path, diskLimit: Int(site.log.diskLimit), commitInterval: site.log.commitInterval,
+                keepFor: site.log.keepFor),
             time: time, logger: logger)
     }
 
@@ -68,8 +63,16 @@ package struct GatewayService: Sendable {
         let runners = devices.map { device in
             DeviceRunner(name: device.name, adapter: device.adapter, groups: device.groups, log: log, time: time, logger: logger)
         }
-        var services = [service("log") { try await log.run() }]
-        for route in try routes(log: log, devices: devices) { services.append(service("route \(route.configuration.name)") { try await route.run() }) }
+        // Said by the first service, when the group listens to signals: who reads it may send one.
+        var services = [
+            service("log") {
+                announce(epoch: log.epoch)
+                try await log.run()
+            }
+        ]
+        for route in try routes(log: log, devices: devices) {
+            services.append(service("route \(route.configuration.name)") { try await route.run() })
+        }
         if site.scoring.isEnabled {
             let scoring = ScoringService(
                 log: log, assets: try builder.assets(log: log), publishEvery: site.scoring.publishEvery, logger: logger)
@@ -79,6 +82,15 @@ package struct GatewayService: Sendable {
         services.append(service("diagnostics") { try await diagnostics.run() })
         for (device, runner) in zip(devices, runners) { services.append(service("device \(device.name)") { try await runner.run() }) }
         return services
+    }
+
+    private func announce(epoch: UInt32) {
+        logger.notice(
+            "gateway started",
+            metadata: [
+                "site": "\(site.name)", "version": "\(version)", "epoch": "\(epoch)", "devices": "\(site.devices.count)",
+                "tags": "\(site.devices.reduce(0) { $0 + $1.tags.count })", "routes": "\(site.routes.count)",
+            ])
     }
 
     private func service(
@@ -124,7 +136,8 @@ package struct GatewayService: Sendable {
         let logger = logger
         return {
             guard let tls = route.tls else { return }
-            let remarks = try CertificateInformation.check(ca: tls.certificateAuthority, certificate: tls.certificate, key: tls.key, at: time.utc)
+            let remarks = try CertificateInformation.check(
+                ca: tls.certificateAuthority, certificate: tls.certificate, key: tls.key, at: time.utc)
             for remark in remarks { logger.warning("identity", metadata: ["route": "\(route.name)", "remark": "\(remark)"]) }
         }
     }
@@ -145,7 +158,7 @@ private struct SupervisedService: Service {
     func run() async throws {
         do {
             try await cancelWhenGracefulShutdown { try await supervisor.run(work) }
-        } catch where error.isCancellation {
+        } catch  where error.isCancellation {
             // Told to stop, and stopped.
         }
     }

@@ -46,7 +46,8 @@ package struct StructuredLogHandler: LogHandler {
         for key in merged.keys.sorted() { fields.append((key, merged[key] ?? "")) }
         switch format {
         case .logfmt: write(fields.map { "\($0)=\(StructuredLogHandler.quoted(StructuredLogHandler.flat($1)))" }.joined(separator: " "))
-        case .json: write("{" + fields.map { "\(StructuredLogHandler.json($0)):\(StructuredLogHandler.json($1))" }.joined(separator: ",") + "}")
+        case .json:
+            write("{" + fields.map { "\(StructuredLogHandler.json($0)):\(StructuredLogHandler.json($1))" }.joined(separator: ",") + "}")
         }
     }
 
@@ -77,7 +78,8 @@ package struct StructuredLogHandler: LogHandler {
         case .string(let text): json(text)
         case .stringConvertible(let value): json(value.description)
         case .array(let values): "[" + values.map { json($0) }.joined(separator: ",") + "]"
-        case .dictionary(let values): "{" + values.keys.sorted().map { "\(json($0)):\(json(values[$0] ?? ""))" }.joined(separator: ",") + "}"
+        case .dictionary(let values):
+            "{" + values.keys.sorted().map { "\(json($0)):\(json(values[$0] ?? ""))" }.joined(separator: ",") + "}"
         }
     }
 

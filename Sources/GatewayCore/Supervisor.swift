@@ -23,14 +23,14 @@ package struct Supervisor: Sendable {
         while true {
             do {
                 return try await work()
-            } catch where error.isCancellation {
+            } catch  where error.isCancellation {
                 logger.debug("cancelled", metadata: ["resource": "\(resource)"])
                 throw error
-            } catch where Task.isCancelled {
+            } catch  where Task.isCancelled {
                 // What a cancelled task's calls throw is a consequence of the cancellation, whatever its type.
                 logger.debug("cancelled", metadata: ["resource": "\(resource)", "error_chain": .chain(of: error)])
                 throw CancellationError()
-            } catch where !error.isRetryable {
+            } catch  where !error.isRetryable {
                 throw error
             } catch {
                 let delay = backoff.next()

@@ -8,6 +8,8 @@ actor Committer {
     private let thread: DedicatedThread
     private let core: LogCore
     private let store: StateStore
+    /// Held by whoever writes, for as long as it may write.
+    private var lock: StoreLock?
     private let configuration: HistorianConfiguration
     private let time: any TimeSource
     private let logger: Logger
@@ -19,6 +21,7 @@ actor Committer {
     private var saved: StoredState
     private var snapshotDue: MonotonicInstant
     private var isFailing = false
+    private var isClosed = false
     private var isSnapshotFailing = false
     /// Removed from the log, and not yet from the disk.
     private var leaving: [Segment] = []
@@ -31,10 +34,12 @@ actor Committer {
     private static let bufferBytes = 1 << 20
 
     init(
-        core: LogCore, store: StateStore, saved: StoredState, configuration: HistorianConfiguration, time: any TimeSource, logger: Logger
+        core: LogCore, store: StateStore, lock: StoreLock, saved: StoredState, configuration: HistorianConfiguration,
+        time: any TimeSource, logger: Logger
     ) {
         self.core = core
         self.store = store
+        self.lock = lock
         self.saved = saved
         self.configuration = configuration
         self.time = time
@@ -49,6 +54,7 @@ actor Committer {
 
     /// One turn of the loop: commits, and saves the state when that is due.
     func turn() {
+        if isClosed { return }
         commit()
         if time.now >= snapshotDue {
             snapshotDue = time.now.advanced(by: Committer.snapshotInterval)
@@ -59,6 +65,7 @@ actor Committer {
 
     /// Commits and saves now. Throws what stands in the way.
     func flush() throws(GatewayError) {
+        if isClosed { throw core.stopped("commit") }
         if let error = commit() { throw error }
         if let error = snapshot() { throw error }
     }
@@ -100,6 +107,7 @@ actor Committer {
             }
             guard let last = entries.last else { return nil }
             state.inFlight = last.last
+            state.bytesSinceCommit = 0
             return entries
         }
     }
@@ -270,9 +278,12 @@ actor Committer {
 
     /// Commits and saves for the last time, and lets the database go.
     func close() throws(GatewayError) {
+        if isClosed { return }
         var failure: GatewayError?
         do throws(GatewayError) { try flush() } catch { failure = error }
         writer = nil
+        isClosed = true
+        defer { lock = nil }
         try store.close()
         if let failure { throw failure }
     }
@@ -305,5 +316,7 @@ extension LogCore.State {
             index += 1
         }
         durable = max(durable, position)
+        // While the disk refuses, nobody need ask for more than the try at each interval.
+        isCommitRequested = false
     }
 }

@@ -15,7 +15,6 @@ package final class Historian: TelemetryLog {
     private let committer: Committer
     private let disk: DiskReading
     private let store: StateStore
-    private let lock: Mutex<StoreLock?>
     /// Held while a stream gets its number, so that two equal ones get one.
     private let registration = Mutex(())
     private let configuration: HistorianConfiguration
@@ -41,10 +40,10 @@ package final class Historian: TelemetryLog {
         try store.save(state, over: stored ?? StoredState())
         epoch = state.epoch
         core = LogCore(recovered: state, next: recovery.nextPosition, epoch: state.epoch, configuration: configuration)
-        committer = Committer(core: core, store: store, saved: state, configuration: configuration, time: time, logger: logger)
+        committer = Committer(
+            core: core, store: store, lock: lock, saved: state, configuration: configuration, time: time, logger: logger)
         disk = DiskReading(core: core)
         self.store = store
-        self.lock = Mutex(lock)
         self.configuration = configuration
         self.time = time
         self.logger = logger
@@ -67,7 +66,7 @@ package final class Historian: TelemetryLog {
             if state.epoch > 0 { return (store, state) }
             if !existed { report.catalogueRebuilt = try hasSegments(configuration) }
             return (store, nil)
-        } catch where error.code == .storageCorrupt {
+        } catch  where error.code == .storageCorrupt {
             let suffix = ".\(time.utc.milliseconds).damaged"
             try Files.rename(path, to: path + suffix)
             for extra in ["-wal", "-shm"] where Files.exists(path + extra) { try Files.rename(path + extra, to: path + extra + suffix) }
@@ -116,7 +115,6 @@ package final class Historian: TelemetryLog {
     /// Commits and saves for the last time, and gives the store free. Whoever reads from now on gets `.stopped`.
     package func close() async throws {
         core.close()
-        defer { lock.withLock { $0 = nil } }
         try await committer.close()
     }
 
@@ -136,7 +134,9 @@ package final class Historian: TelemetryLog {
                 GatewayError(
                     .limitExceeded, resource: "stream \(descriptor.device)/\(descriptor.group)", operation: "register", message)
             }
-            if id.rawValue > JournalFormat.streamsMax { throw refuse("the store has \(JournalFormat.streamsMax) streams, the most it may have") }
+            if id.rawValue > JournalFormat.streamsMax {
+                throw refuse("the store has \(JournalFormat.streamsMax) streams, the most it may have")
+            }
             if descriptor.valueBytes > JournalFormat.valueBytesMax {
                 throw refuse("a batch has \(descriptor.valueBytes) bytes, at most \(JournalFormat.valueBytesMax)")
             }
@@ -153,7 +153,9 @@ package final class Historian: TelemetryLog {
 
     package func descriptor(of stream: StreamID) -> StreamDescriptor? { core.descriptor(of: stream) }
 
-    package func append(_ batch: SampleBatch) { core.append(batch) }
+    package func append(_ batch: SampleBatch) {
+        if core.append(batch) { Task { [committer] in await committer.turn() } }
+    }
 
     package func countSuppressedPoll(of stream: StreamID) { core.countSuppressedPoll(of: stream) }
 

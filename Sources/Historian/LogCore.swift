@@ -37,6 +37,10 @@ final class LogCore: Sendable {
         var waiting: [(id: UInt64, continuation: CheckedContinuation<Void, any Error>)] = []
         var nextWaiter: UInt64 = 0
         var isClosed = false
+        /// Bytes appended since the commit last took what there was.
+        var bytesSinceCommit = 0
+        /// An early commit was asked for, and has not come about yet.
+        var isCommitRequested = false
 
         func tagCount(_ stream: StreamID) -> Int { tagCounts[Int(stream.rawValue)] }
         func samples(of tallies: StreamTallies) -> UInt64 { tallies.reduce(0) { $0 &+ $1.value.samples(of: tagCount($1.key)) } }
@@ -79,9 +83,9 @@ final class LogCore: Sendable {
         self.state = Mutex(state)
     }
 
-    /// Takes a batch in. Never touches the disk.
-    func append(_ batch: SampleBatch) {
-        let waiting = state.withLock { state in
+    /// Takes a batch in. Never touches the disk. `true` asks for a commit before its time, because memory is half full.
+    func append(_ batch: SampleBatch) -> Bool {
+        let (waiting, isCommitDue) = state.withLock { state in
             let number = Int(batch.stream.rawValue)
             precondition(number < state.streams.count && state.streams[number] != nil, "stream \(number) was never registered")
             let tags = state.tagCounts[number]
@@ -92,12 +96,16 @@ final class LogCore: Sendable {
             state.last += 1
             state.tail.append(batch, at: state.last)
             state.keepTailWithinLimit()
-            if state.waiting.isEmpty { return state.waiting }
+            state.bytesSinceCommit += batch.values.count
+            let isCommitDue = state.bytesSinceCommit > state.tail.limit / 2 && !state.isCommitRequested
+            if isCommitDue { state.isCommitRequested = true }
+            if state.waiting.isEmpty { return (state.waiting, isCommitDue) }
             let waiting = state.waiting
             state.waiting.removeAll(keepingCapacity: true)
-            return waiting
+            return (waiting, isCommitDue)
         }
         for (_, continuation) in waiting { continuation.resume() }
+        return isCommitDue
     }
 
     /// Waits until there is an entry beyond `position`; throws when the task is cancelled.

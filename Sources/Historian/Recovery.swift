@@ -105,7 +105,9 @@ struct Recovery {
         report.setAside[name] = reason
     }
 
-    private mutating func examine(_ header: SegmentHeader, row: Segment?, limit: UInt64, into segments: inout [Segment]) throws(GatewayError) {
+    private mutating func examine(_ header: SegmentHeader, row: Segment?, limit: UInt64, into segments: inout [Segment])
+        throws(GatewayError)
+    {
         let path = journal + "/" + Segment.fileName(header.number)
         let size = Files.size(path)
         // The catalogue vouches for a segment that it has seen sealed: one with a successor, or one wholly counted.

@@ -68,28 +68,38 @@ final class SegmentReader {
         wholeThrough = offset
     }
 
-    private enum Decoded { case unwanted, meaningless, record(JournalRecord) }
+    private enum Decoded {
+        case unwanted, meaningless
+        case record(JournalRecord)
+    }
 
     private func decode(_ kind: JournalRecord.Kind, payload: Range<Int>, after position: UInt64) -> Decoded {
         buffer.withUnsafeBytes { bytes in
             let payload = UnsafeRawBufferPointer(rebasing: bytes[payload])
             // The last position a record speaks of comes first in a batch and second in a loss.
             let place = kind == .batch ? 0 : 8
-            if kind != .descriptor, payload.count >= place + 8, payload.littleEndian(UInt64.self, at: place) <= position { return .unwanted }
+            if kind != .descriptor, payload.count >= place + 8, payload.littleEndian(UInt64.self, at: place) <= position {
+                return .unwanted
+            }
             guard let record = JournalRecord(kind, payload: payload, epoch: epoch) else { return .meaningless }
             switch record {
             case .descriptor(let stream, let descriptor):
                 descriptors[stream] = descriptor
                 return .unwanted
             case .batch(_, let batch):
-                guard let descriptor = descriptors[batch.stream] ?? catalogue(batch.stream), batch.fits(descriptor) else { return .meaningless }
+                guard let descriptor = descriptors[batch.stream] ?? catalogue(batch.stream), batch.fits(descriptor) else {
+                    return .meaningless
+                }
             case .loss: break
             }
             return .record(record)
         }
     }
 
-    private enum FileStep { case record(JournalRecord.Kind, payload: Range<Int>, length: Int), incomplete, damaged }
+    private enum FileStep {
+        case record(JournalRecord.Kind, payload: Range<Int>, length: Int)
+        case incomplete, damaged
+    }
 
     /// Looks at what stands at a place of the file, reading as much of it as that takes.
     private func step(at place: Int) throws(GatewayError) -> FileStep {

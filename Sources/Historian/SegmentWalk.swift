@@ -26,7 +26,8 @@ final class SegmentWalk {
         seen = segment.base - 1
         let path = journal + "/" + segment.fileName
         reader =
-            segment.isMissing || !Files.exists(path) ? nil : try SegmentReader(path: path, epoch: segment.epoch, end: segment.bytes, catalogue: catalogue)
+            segment.isMissing || !Files.exists(path)
+            ? nil : try SegmentReader(path: path, epoch: segment.epoch, end: segment.bytes, catalogue: catalogue)
     }
 
     /// How far the walk has come.
@@ -125,7 +126,7 @@ extension SegmentWalk {
         while let entry = try walk.next(after: 0) {
             var tallies = StreamTallies()
             switch entry.content {
-            case .batch(let batch): 
+            case .batch(let batch):
                 let tagCount = catalogue(batch.stream)?.tags.count ?? 0
                 tallies[batch.stream, default: Tally()].add(presence: batch.presence, tagCount: tagCount)
             case .loss(let loss): tallies = loss.tallies

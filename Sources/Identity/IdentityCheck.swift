@@ -39,7 +39,8 @@ extension CertificateInformation {
         if time > notAfter {
             throw GatewayError(
                 .certificateInvalid, resource: path, operation: "check",
-                "\(what) \(subject) expired on \(notAfter), it is now \(time); renew it, or set the clock if the clock is wrong", time: time)
+                "\(what) \(subject) expired on \(notAfter), it is now \(time); renew it, or set the clock if the clock is wrong", time: time
+            )
         }
         if time < notBefore {
             throw GatewayError(

@@ -29,7 +29,8 @@ enum PEMFile {
         }
         guard status.st_size <= sizeMax else {
             throw GatewayError(
-                .certificateInvalid, resource: path, operation: "read", "the file has \(status.st_size) bytes, a PEM file at most \(sizeMax)")
+                .certificateInvalid, resource: path, operation: "read",
+                "the file has \(status.st_size) bytes, a PEM file at most \(sizeMax)")
         }
         var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
         var filled = 0
@@ -109,7 +110,8 @@ enum PEMFile {
         case ENOENT where operation == "read":
             GatewayError(.certificateInvalid, resource: path, operation: operation, "the file does not exist")
         case EACCES, EPERM:
-            GatewayError(.certificateInvalid, resource: path, operation: operation, "the gateway's user may not \(operation) it (\(reason))")
+            GatewayError(
+                .certificateInvalid, resource: path, operation: operation, "the gateway's user may not \(operation) it (\(reason))")
         default: GatewayError(.certificateInvalid, resource: path, operation: operation, reason)
         }
     }

@@ -26,6 +26,8 @@ package struct StreamScorer: Sendable {
 
     /// How many usual intervals without a poll are a gap.
     package static let gapIntervals = 10.0
+    /// The longest usual interval to begin with, in seconds: the first two batches may have an outage between them.
+    package static let firstIntervalMax = 60.0
     /// Times further back than this, in seconds, are a clock that was set, not a batch that came late.
     package static let lateMax = 60.0
     /// Most steps that stand for suppressed polls.
@@ -59,9 +61,8 @@ package struct StreamScorer: Sendable {
                 elapsed = interval * (suppressed + 1)
             }
             var poll = elapsed / (suppressed + 1)
-            if interval == 0 {
-                interval = poll
-            } else if poll > StreamScorer.gapIntervals * interval {
+            if interval == 0 { interval = min(poll, StreamScorer.firstIntervalMax) }
+            if poll > StreamScorer.gapIntervals * interval {
                 gaps += 1
                 // Slower polling for good becomes the usual interval after some batches.
                 interval *= 1.5

@@ -99,6 +99,7 @@ extension SampleBatch {
     /// One tag's raw value, whatever its quality.
     package func raw(of tag: Int, in descriptor: StreamDescriptor) -> Variant {
         let offset = descriptor.offsets[tag]
+        let capacity = descriptor.tags[tag].stringCapacity
         return values.withUnsafeBytes { bytes in
             switch descriptor.tags[tag].dataType {
             case .bool: .bool(bytes[offset] != 0)
@@ -115,7 +116,8 @@ extension SampleBatch {
             case .string:
                 .string(
                     String(
-                        decoding: bytes[(offset + 2)...].prefix(Int(bytes.littleEndian(UInt16.self, at: offset))), as: UTF8.self))
+                        decoding: bytes[(offset + 2)...].prefix(min(capacity, Int(bytes.littleEndian(UInt16.self, at: offset)))),
+                        as: UTF8.self))
             }
         }
     }
@@ -184,6 +186,8 @@ extension Variant {
 
 extension UnsafeRawBufferPointer {
     /// Reads an integer from unaligned little-endian bytes.
+    // Inlined into other modules: a generic call per value would cost more than the value.
+    @inlinable
     package func littleEndian<Integer: FixedWidthInteger & BitwiseCopyable>(_: Integer.Type, at offset: Int) -> Integer {
         Integer(littleEndian: loadUnaligned(fromByteOffset: offset, as: Integer.self))
     }
@@ -191,6 +195,7 @@ extension UnsafeRawBufferPointer {
 
 extension UnsafeMutableRawBufferPointer {
     /// Writes an integer as unaligned little-endian bytes.
+    @inlinable
     package func storeLittleEndian<Integer: FixedWidthInteger & BitwiseCopyable>(_ value: Integer, at offset: Int) {
         storeBytes(of: value.littleEndian, toByteOffset: offset, as: Integer.self)
     }

@@ -44,7 +44,10 @@ extension Timestamp: CustomStringConvertible {
         let total = milliseconds
         var days = total / 86_400_000
         var rest = total % 86_400_000
-        if rest < 0 { days -= 1; rest += 86_400_000 }
+        if rest < 0 {
+            days -= 1
+            rest += 86_400_000
+        }
         let (year, month, day) = Timestamp.civil(daysSince1970: days)
         return "\(padded(year, 4))-\(padded(month, 2))-\(padded(day, 2))T\(padded(rest / 3_600_000, 2)):"
             + "\(padded(rest / 60_000 % 60, 2)):\(padded(rest / 1000 % 60, 2)).\(padded(rest % 1000, 3))Z"

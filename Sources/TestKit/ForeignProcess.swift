@@ -6,11 +6,14 @@ package final class ForeignProcess: Sendable {
     /// Why a foreign program could not be used.
     package struct Failure: Error, CustomStringConvertible {
         package let description: String
+
+        package init(description: String) { self.description = description }
     }
 
     private struct State {
         var pending: [UInt8] = []
         var lines: [String] = []
+        var allLines: [String] = []
         var isAtEnd = false
     }
 
@@ -65,12 +68,33 @@ package final class ForeignProcess: Sendable {
     /// The lines of standard output not yet taken by `line(where:)`.
     package var lines: [String] { state.withLock { $0.lines } }
 
+    /// Every line of standard output so far, taken or not.
+    package var allLines: [String] { state.withLock { $0.allLines } }
+
+    /// Waits until standard output has been read to its end, after the program ended.
+    package func drained() async throws {
+        for _ in 0..<1000 where !state.withLock({ $0.isAtEnd }) { try await Task.sleep(for: .milliseconds(2)) }
+    }
+
+    /// Waits for something on standard error.
+    package func errorLine(within limit: Duration = .seconds(30), where fits: (Substring) -> Bool) async throws {
+        let end = ContinuousClock.now + limit
+        while !errorText.split(separator: "\n").contains(where: fits) {
+            if !process.isRunning || ContinuousClock.now > end {
+                throw Failure(description: "no such line on standard error within \(limit): \(errorText)")
+            }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
     private func receive(_ data: Data) {
         state.withLock { state in
             if data.isEmpty { state.isAtEnd = true }
             state.pending.append(contentsOf: data)
             while let end = state.pending.firstIndex(of: 10) {
-                state.lines.append(String(decoding: state.pending[..<end], as: UTF8.self))
+                let line = String(decoding: state.pending[..<end], as: UTF8.self)
+                state.lines.append(line)
+                state.allLines.append(line)
                 state.pending.removeSubrange(...end)
             }
         }
@@ -88,8 +112,14 @@ package final class ForeignProcess: Sendable {
             }
             if let found { return found }
             let name = process.arguments?.joined(separator: " ") ?? ""
-            if isAtEnd { throw Failure(description: "\(name) ended (\(process.isRunning ? "closing its output" : "exit \(process.terminationStatus)")): \(errorText)") }
-            if ContinuousClock.now > end { throw Failure(description: "\(name) printed no such line within \(limit): \(lines.suffix(5)) \(errorText)") }
+            if isAtEnd {
+                throw Failure(
+                    description:
+                        "\(name) ended (\(process.isRunning ? "closing its output" : "exit \(process.terminationStatus)")): \(errorText)")
+            }
+            if ContinuousClock.now > end {
+                throw Failure(description: "\(name) printed no such line within \(limit): \(lines.suffix(5)) \(errorText)")
+            }
             try await Task.sleep(for: .milliseconds(5))
         }
     }
@@ -119,7 +149,8 @@ package final class ForeignProcess: Sendable {
 /// Where things are in the checkout that the tests were built from.
 package enum Checkout {
     /// The root folder of the package.
-    package static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    package static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
 
     /// The interpreter that has the foreign peers.
     package static var python: String { root.appendingPathComponent(".venv/bin/python").path }

@@ -135,7 +135,8 @@ package final class MosquittoBroker: Sendable {
             defer { close(descriptor) }
             var address = loopback(port)
             let isFree = withUnsafePointer(to: &address) {
-                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) } == 0
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+                    == 0
             }
             if isFree { return port }
         }

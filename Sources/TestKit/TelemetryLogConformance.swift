@@ -23,7 +23,8 @@ package struct TelemetryLogConformance: Sendable {
 
     private func batch(_ stream: StreamID, _ number: UInt16) -> SampleBatch {
         var batch = SampleBatch(
-            stream: stream, descriptor: TelemetryLogConformance.descriptor, time: Timestamp(milliseconds: 1000 + Int64(number)), status: .good)
+            stream: stream, descriptor: TelemetryLogConformance.descriptor, time: Timestamp(milliseconds: 1000 + Int64(number)),
+            status: .good)
         batch.set(.uint(UInt64(number)), tag: 0, in: TelemetryLogConformance.descriptor)
         return batch
     }
@@ -33,7 +34,8 @@ package struct TelemetryLogConformance: Sendable {
         var entries: [LogEntry] = []
         while entries.count < count {
             let more = try await cursor.read(atMost: count - entries.count)
-            try expect(!more.isEmpty && more.count <= count - entries.count, "a read of at most \(count - entries.count) gave \(more.count)")
+            try expect(
+                !more.isEmpty && more.count <= count - entries.count, "a read of at most \(count - entries.count) gave \(more.count)")
             entries += more
         }
         return entries
@@ -41,7 +43,9 @@ package struct TelemetryLogConformance: Sendable {
 
     private func numbers(_ entries: [LogEntry]) throws -> [UInt64] {
         try entries.map { entry in
-            guard case .batch(let batch) = entry.content else { throw Violation(description: "expected a batch, but there is \(entry.content)") }
+            guard case .batch(let batch) = entry.content else {
+                throw Violation(description: "expected a batch, but there is \(entry.content)")
+            }
             return batch.sequence
         }
     }

@@ -73,7 +73,9 @@ struct ConnectionFailure: Sendable {
         switch (phase, code) {
         case (_, Int32(MOSQ_ERR_EAI.rawValue)):
             let reason = String(cString: gai_strerror(errorNumber))
-            return (.connectionFailed, "the name \(cluster.host) cannot be resolved (\(reason)); check the name, and the DNS of this machine")
+            return (
+                .connectionFailed, "the name \(cluster.host) cannot be resolved (\(reason)); check the name, and the DNS of this machine"
+            )
         case (.connecting, _): return unreachable
         case (_, Int32(MOSQ_ERR_KEEPALIVE.rawValue)):
             return (.timedOut, "the broker did not answer a ping for \(keepAliveSeconds) s; the network or the broker hangs")
@@ -105,7 +107,10 @@ struct ConnectionFailure: Sendable {
             case ECONNREFUSED:
                 return (.connectionFailed, "nothing listens there (connection refused); is the broker running, is the port right?")
             case EHOSTUNREACH, ENETUNREACH:
-                return (.connectionFailed, "there is no way to this address (\(String(cString: strerror(errorNumber)))); check cable, route and firewall")
+                return (
+                    .connectionFailed,
+                    "there is no way to this address (\(String(cString: strerror(errorNumber)))); check cable, route and firewall"
+                )
             case ETIMEDOUT: return (.timedOut, "no answer from this address; check the address and the firewalls in between")
             default: return (.connectionFailed, String(cString: strerror(errorNumber)))
             }
@@ -123,7 +128,11 @@ struct ConnectionFailure: Sendable {
         case 2: (.refused, "the broker refuses the client ID “\(clientID)” (CONNACK 2)")
         case 3: (.refused, "the broker's MQTT service is not available at the moment (CONNACK 3)")
         case 4: (.refused, "the broker refuses the user name or password (CONNACK 4); this gateway identifies itself by its certificate")
-        case 5: (.refused, "the broker does not authorise us (CONNACK 5); its access list must admit the certificate's subject or the client ID “\(clientID)”")
+        case 5:
+            (
+                .refused,
+                "the broker does not authorise us (CONNACK 5); its access list must admit the certificate's subject or the client ID “\(clientID)”"
+            )
         default: (.protocolViolation, "the broker answered CONNECT with \(answer), but only 0 to 5 are defined")
         }
     }
@@ -139,7 +148,9 @@ struct ConnectionFailure: Sendable {
         guard phase != .connecting, let verification else { return nil }
         switch verificationNumber {
         case Int(X509_V_ERR_CERT_HAS_EXPIRED):
-            return (.certificateInvalid, "the broker's certificate has expired; renew it there, or set the clock of this machine if it is wrong")
+            return (
+                .certificateInvalid, "the broker's certificate has expired; renew it there, or set the clock of this machine if it is wrong"
+            )
         case Int(X509_V_ERR_CERT_NOT_YET_VALID):
             return (.certificateInvalid, "the broker's certificate is not valid yet; is the clock of this machine right?")
         case Int(X509_V_ERR_CERT_REVOKED): return (.certificateInvalid, "the broker's certificate was revoked")
@@ -177,12 +188,19 @@ struct ConnectionFailure: Sendable {
             )
         }
         if said("alert unknown ca") {
-            return (.tlsFailed, "the broker does not know the authority that signed our certificate \(certificate); its CA file must contain it")
+            return (
+                .tlsFailed, "the broker does not know the authority that signed our certificate \(certificate); its CA file must contain it"
+            )
         }
         if said("alert certificate expired") {
-            return (.certificateInvalid, "the broker says that our certificate \(certificate) has expired; renew it, or check the broker's clock")
+            return (
+                .certificateInvalid,
+                "the broker says that our certificate \(certificate) has expired; renew it, or check the broker's clock"
+            )
         }
-        if said("alert certificate revoked") { return (.certificateInvalid, "the broker says that our certificate \(certificate) was revoked") }
+        if said("alert certificate revoked") {
+            return (.certificateInvalid, "the broker says that our certificate \(certificate) was revoked")
+        }
         if said("alert bad certificate", "alert unsupported certificate", "alert certificate unknown", "alert access denied") {
             return (.tlsFailed, "the broker refuses our certificate \(certificate): the broker's log says why")
         }
@@ -190,7 +208,9 @@ struct ConnectionFailure: Sendable {
             return (.tlsFailed, "what listens there does not speak TLS; is it the broker's TLS port (often 8883)?")
         }
         if said("alert handshake failure", "no shared cipher", "insufficient security") {
-            return (.tlsFailed, "the broker and we have no cipher suite in common, or it refuses our certificate: the broker's log says why")
+            return (
+                .tlsFailed, "the broker and we have no cipher suite in common, or it refuses our certificate: the broker's log says why"
+            )
         }
         return nil
     }

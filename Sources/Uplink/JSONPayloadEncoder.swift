@@ -57,7 +57,8 @@ struct JSONPayloadEncoder {
     /// Throws a `GatewayError` when the document could become too large.
     ///
     /// Precondition: the batch has the shape of its stream.
-    mutating func message(for batch: SampleBatch, _ descriptor: StreamDescriptor) throws(GatewayError) -> (topic: String, payload: [UInt8]) {
+    mutating func message(for batch: SampleBatch, _ descriptor: StreamDescriptor) throws(GatewayError) -> (topic: String, payload: [UInt8])
+    {
         let tagCount = descriptor.tags.count
         let stream = stream(batch.stream, descriptor)
         let qualities = Self.qualities(of: batch)
@@ -122,7 +123,8 @@ struct JSONPayloadEncoder {
 
     /// The text of each run's status that is not Good; empty when all are Good.
     private static func qualities(of batch: SampleBatch) -> [[UInt8]] {
-        batch.isGood ? [] : batch.quality.map { $0.status.isGood ? [] : Array(JSONWriter.quoted($0.status.description).prefix(qualityBytesMax)) }
+        batch.isGood
+            ? [] : batch.quality.map { $0.status.isGood ? [] : Array(JSONWriter.quoted($0.status.description).prefix(qualityBytesMax)) }
     }
 
     private static func write(_ batch: SampleBatch, _ stream: Stream, _ qualities: [[UInt8]], to writer: inout JSONWriter) {
@@ -203,7 +205,8 @@ struct JSONPayloadEncoder {
             writer.double(value.number ?? .nan)
         case .string:
             let length = min(Int(values.littleEndian(UInt16.self, at: offset)), stream.descriptor.tags[tag].stringCapacity)
-            writer.string(UnsafeRawBufferPointer(rebasing: values[(offset + 2)..<(offset + 2 + length)]).assumingMemoryBound(to: UInt8.self))
+            writer.string(
+                UnsafeRawBufferPointer(rebasing: values[(offset + 2)..<(offset + 2 + length)]).assumingMemoryBound(to: UInt8.self))
         }
     }
 

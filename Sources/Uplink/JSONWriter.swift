@@ -49,7 +49,8 @@ struct JSONWriter {
         let digits =
             value < 10_000
             ? (value < 100 ? 2 : value < 1000 ? 3 : 4)
-            : value < 1_000_000 ? (value < 100_000 ? 5 : 6) : value < 100_000_000 ? (value < 10_000_000 ? 7 : 8) : value < 1_000_000_000 ? 9 : 10
+            : value < 1_000_000
+                ? (value < 100_000 ? 5 : 6) : value < 100_000_000 ? (value < 10_000_000 ? 7 : 8) : value < 1_000_000_000 ? 9 : 10
         var rest = value
         var end = next + digits
         next = end

@@ -138,7 +138,8 @@ final class MQTTSession: Sendable {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else {
             throw GatewayError(
-                .connectionFailed, resource: parameters.resource, operation: "connect", "no pipe to be had: \(String(cString: strerror(errno)))")
+                .connectionFailed, resource: parameters.resource, operation: "connect",
+                "no pipe to be had: \(String(cString: strerror(errno)))")
         }
         for end in ends {
             _ = fcntl(end, F_SETFL, O_NONBLOCK)

@@ -245,7 +245,8 @@ package final class Route: Sendable {
                     let messages = try encoder.messages(
                         for: batch, descriptor, isHistorical: entry.isFromDisk || batch.time < session.startedAt, at: now)
                     enqueue(
-                        messages, position: entry.position, samples: UInt64(batch.sampleCount(of: descriptor.tags.count)), session, connection,
+                        messages, position: entry.position, samples: UInt64(batch.sampleCount(of: descriptor.tags.count)), session,
+                        connection,
                         cursor)
                 }
             } catch {
@@ -279,7 +280,8 @@ package final class Route: Sendable {
     /// Leaves an entry out that has nothing to send.
     private func pass(over entry: LogEntry, _ session: RouteSession, _ cursor: any LogCursor) {
         session.state.withLock { state in
-            if let progress = state.window.append(entry.position, samples: 0, messages: 0, bytes: 0, at: time.now).progress, !state.isClosed {
+            if let progress = state.window.append(entry.position, samples: 0, messages: 0, bytes: 0, at: time.now).progress, !state.isClosed
+            {
                 advance(progress, cursor)
             }
         }
@@ -349,7 +351,9 @@ package final class Route: Sendable {
         case .rebirth:
             let now = time.now
             let isDue = session.state.withLock { state in
-                guard state.stage == .ready, state.lastRebirth.map({ $0.duration(to: now) >= Self.rebirthInterval }) ?? true else { return false }
+                guard state.stage == .ready, state.lastRebirth.map({ $0.duration(to: now) >= Self.rebirthInterval }) ?? true else {
+                    return false
+                }
                 state.lastRebirth = now
                 return true
             }

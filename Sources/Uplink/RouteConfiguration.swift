@@ -107,16 +107,20 @@ package struct RouteConfiguration: Sendable, Hashable {
         try require(
             Self.keepAliveSeconds.contains(Int(keepAlive.inSeconds)),
             "keepAlive is \(keepAlive), but must be \(Self.keepAliveSeconds.lowerBound) to \(Self.keepAliveSeconds.upperBound) seconds")
-        try require(!clientID.isEmpty && clientID.utf8.count <= 65_535, "the client ID has \(clientID.utf8.count) bytes, but must have 1 to 65535")
+        try require(
+            !clientID.isEmpty && clientID.utf8.count <= 65_535, "the client ID has \(clientID.utf8.count) bytes, but must have 1 to 65535")
         try require(
             backoffInitial > .zero && backoffMaximum >= backoffInitial,
             "the backoff runs from \(backoffInitial) to \(backoffMaximum), but must be positive and grow")
         for cluster in clusters {
-            try require(!cluster.host.isEmpty && cluster.port > 0, "cluster \(cluster.name) has the address \(cluster.address), but needs host and port")
+            try require(
+                !cluster.host.isEmpty && cluster.port > 0,
+                "cluster \(cluster.name) has the address \(cluster.address), but needs host and port")
             try require(!cluster.isTLS || tls != nil, "cluster \(cluster.name) is reached by TLS, but the route has no `tls` section")
         }
         if let tls {
-            try require((tls.certificate == nil) == (tls.key == nil), "a client certificate and its key belong together, but one is missing")
+            try require(
+                (tls.certificate == nil) == (tls.key == nil), "a client certificate and its key belong together, but one is missing")
         }
         if case .json(let template) = payload { _ = try TopicTemplate(template, site: site, resource: resource) }
     }

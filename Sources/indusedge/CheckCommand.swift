@@ -33,7 +33,9 @@ struct CheckCommand: AsyncParsableCommand {
             let warnings = loaded.diagnostics.count - errors
             var parts: [String] = []
             if let site = loaded.site {
-                parts.append("site \(site.name): \(site.devices.count) devices, \(site.devices.reduce(0) { $0 + $1.tags.count }) tags, \(site.routes.count) routes")
+                parts.append(
+                    "site \(site.name): \(site.devices.count) devices, \(site.devices.reduce(0) { $0 + $1.tags.count }) tags, \(site.routes.count) routes"
+                )
             }
             if !loaded.definitions.isEmpty { parts.append("definitions: \(loaded.definitions.map(\.name).joined(separator: ", "))") }
             Output.line((parts + ["\(errors) errors, \(warnings) warnings"]).joined(separator: "; "))

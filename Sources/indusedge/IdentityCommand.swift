@@ -11,7 +11,9 @@ struct IdentityCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "create-dev",
             abstract: "Make a certificate authority and certificates for a broker, a gateway and a subscriber, for development.",
-            discussion: "Keys are readable by you only. Existing files are never overwritten. Not for production: the authority's key lies beside the others.")
+            discussion:
+                "Keys are readable by you only. Existing files are never overwritten. Not for production: the authority's key lies beside the others."
+        )
 
         @Argument(help: "The folder to put them in; made if missing.")
         var folder: String
@@ -64,7 +66,8 @@ struct IdentityCommand: AsyncParsableCommand {
                             fingerprint: certificate.fingerprint, isValid: isValid))
                 } else {
                     Output.table([
-                        ["subject", certificate.subject], ["issuer", certificate.issuer], ["valid from", certificate.notBefore.description],
+                        ["subject", certificate.subject], ["issuer", certificate.issuer],
+                        ["valid from", certificate.notBefore.description],
                         ["valid until", certificate.notAfter.description + (isValid ? "" : "  NOT VALID NOW")],
                         ["names", certificate.subjectAlternativeNames.joined(separator: ", ")], ["SHA-256", certificate.fingerprint],
                     ])

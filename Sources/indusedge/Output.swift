@@ -14,7 +14,8 @@ enum Output {
     static func json(_ value: some Encodable) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        encoder.nonConformingFloatEncodingStrategy = .convertToString(positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(
+            positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
         line(String(decoding: try encoder.encode(value), as: UTF8.self))
     }
 
@@ -23,7 +24,9 @@ enum Output {
         let columns = rows.map(\.count).max() ?? 0
         let widths = (0..<columns).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
         for row in rows {
-            let cells = row.enumerated().map { $0.element.padding(toLength: max($0.element.count, widths[$0.offset]), withPad: " ", startingAt: 0) }
+            let cells = row.enumerated().map {
+                $0.element.padding(toLength: max($0.element.count, widths[$0.offset]), withPad: " ", startingAt: 0)
+            }
             line(cells.joined(separator: "  ").trimmingTrailingSpaces())
         }
     }
@@ -60,7 +63,7 @@ func reportingErrors(_ work: () async throws -> Void) async throws {
         try await work()
     } catch let code as ExitCode {
         throw code
-    } catch where error.isCancellation {
+    } catch  where error.isCancellation {
         throw ExitCode(130)
     } catch {
         for (depth, line) in error.chain.enumerated() { Output.trouble(depth == 0 ? "error: \(line)" : "  because: \(line)") }

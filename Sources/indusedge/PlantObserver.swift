@@ -94,7 +94,8 @@ final class PlantObserver: Sendable {
             timestamp: milliseconds,
             metrics: [
                 SparkplugMetric(
-                    name: "Node Control/Rebirth", timestamp: milliseconds, datatype: SparkplugDataType.boolean.rawValue, value: .boolean(true))
+                    name: "Node Control/Rebirth", timestamp: milliseconds, datatype: SparkplugDataType.boolean.rawValue,
+                    value: .boolean(true))
             ])
         return .init(topic: "\(SparkplugTopic.namespace)/\(source.group)/NCMD/\(source.node)", payload: payload.encoded())
     }

@@ -59,12 +59,15 @@ struct PlantView: Sendable {
             for tag in machine.names.prefix(Self.valuesMax) {
                 guard let update = machine.values[tag] else { continue }
                 let quality = update.value.status.isGood ? "" : "  \(update.value.status)"
-                lines.append("    \(tag.padding(toLength: 24, withPad: " ", startingAt: 0)) \(shown(update.value.value)) \(update.unit)\(quality)")
+                lines.append(
+                    "    \(tag.padding(toLength: 24, withPad: " ", startingAt: 0)) \(shown(update.value.value)) \(update.unit)\(quality)")
             }
             lines.append("")
         }
         if picture.machines.isEmpty { lines.append("waiting for the first births …") }
-        if picture.violationCount > 0 { lines.append("\(picture.violationCount) violations of Sparkplug: \(picture.violations.first ?? "")") }
+        if picture.violationCount > 0 {
+            lines.append("\(picture.violationCount) violations of Sparkplug: \(picture.violations.first ?? "")")
+        }
         lines.append("Ctrl-C ends.")
         return lines.joined(separator: "\n")
     }

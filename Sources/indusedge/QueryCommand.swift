@@ -6,7 +6,9 @@ internal import Telemetry
 struct QueryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "query", abstract: "Print stored samples of a time range, as they were taken.",
-        discussion: "Works beside a running gateway and on a stopped one. Times are RFC 3339, for example 2026-03-01T08:00:00Z, or a span back from now, for example 15m.")
+        discussion:
+            "Works beside a running gateway and on a stopped one. Times are RFC 3339, for example 2026-03-01T08:00:00Z, or a span back from now, for example 15m."
+    )
 
     @Argument(help: ArgumentHelp("The store's folder, or the site document that names it.", valueName: "store"))
     var store: String

@@ -35,7 +35,8 @@ struct ReadCommand: AsyncParsableCommand {
             // A device's name may hold dots: it is then taken whole.
             let isWhole = site.devices.contains { $0.name == target }
             let readings = try await DirectRead.read(
-                site, device: isWhole ? target : parts.first ?? target, tag: isWhole || parts.count < 2 ? nil : parts[1], time: SystemTime())
+                site, device: isWhole ? target : parts.first ?? target, tag: isWhole || parts.count < 2 ? nil : parts[1], time: SystemTime()
+            )
             if json {
                 for reading in readings {
                     try Output.json(

@@ -10,7 +10,9 @@ internal import Uplink
 struct WatchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "watch", abstract: "Show what arrives at a broker: live values and the health of each machine.",
-        discussion: "A Sparkplug subscriber with a certificate of its own. Redraws a picture on a terminal; elsewhere prints a line per machine every few seconds. Ends with Ctrl-C.")
+        discussion:
+            "A Sparkplug subscriber with a certificate of its own. Redraws a picture on a terminal; elsewhere prints a line per machine every few seconds. Ends with Ctrl-C."
+    )
 
     @Option(help: ArgumentHelp("The broker.", valueName: "host:port"))
     var broker: String
@@ -49,7 +51,7 @@ struct WatchCommand: AsyncParsableCommand {
                     while true {
                         do {
                             try await subscriber.run { observer.receive($0, at: time.utc) }
-                        } catch where !error.isCancellation {
+                        } catch  where !error.isCancellation {
                             observer.lost(error)
                             try await time.sleep(for: .seconds(1))
                         }

@@ -1,7 +1,8 @@
-@testable import Acquisition
 import GatewayCore
 import TestKit
 import Testing
+
+@testable import Acquisition
 
 @Suite("Device machine")
 struct DeviceMachineTests {
@@ -38,7 +39,8 @@ struct DeviceMachineTests {
             loop: while true {
                 switch machine.next(at: at(now)) {
                 case .reportUnavailable: reports += 1
-                case .sleep(let until): now = max(now, until.nanoseconds / 1_000_000)
+                case .sleep(let until):
+                    now = max(now, until.nanoseconds / 1_000_000)
                     if at(now) < until { now += 1 }
                 case .connect: break loop
                 case .poll: Issue.record("polled without a connection")

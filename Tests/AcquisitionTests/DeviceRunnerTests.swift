@@ -1,4 +1,3 @@
-@testable import Acquisition
 import GatewayCore
 import Logging
 import Synchronization
@@ -7,6 +6,8 @@ import TestKit
 import Testing
 
 import struct Telemetry.Tag
+
+@testable import Acquisition
 
 /// A device whose behaviour is a script: what each connect and read does.
 private actor ScriptedAdapter: ProtocolAdapter {
@@ -43,36 +44,6 @@ private actor ScriptedAdapter: ProtocolAdapter {
     }
 
     func disconnect() async { disconnects += 1 }
-}
-
-/// Collects what is logged.
-private final class LogRecorder: Sendable {
-    struct Line: Sendable {
-        let level: Logger.Level
-        let message: String
-        let metadata: Logger.Metadata
-    }
-    private let lines = Mutex<[Line]>([])
-    var all: [Line] { lines.withLock { $0 } }
-
-    var logger: Logger {
-        Logger(label: "test") { _ in Handler(recorder: self) }
-    }
-
-    struct Handler: LogHandler {
-        let recorder: LogRecorder
-        var metadata: Logger.Metadata = [:]
-        var logLevel: Logger.Level = .trace
-        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-            get { metadata[key] }
-            set { metadata[key] = newValue }
-        }
-        func log(event: LogEvent) {
-            recorder.lines.withLock {
-                $0.append(Line(level: event.level, message: event.message.description, metadata: event.metadata ?? [:]))
-            }
-        }
-    }
 }
 
 private let descriptor = StreamDescriptor(device: "d", group: "fast", tags: [Tag("a", .uint16)])
@@ -135,7 +106,7 @@ struct DeviceRunnerTests {
         #expect(bench.monitor.status.connection == .online)
         #expect(bench.log.batches.last?.isGood == true)
         // One line when it went, one when it came back, tied together; the retries are for those who look.
-        let loud = bench.recorder.all.filter { $0.level >= .info }
+        let loud = bench.recorder.lines.filter { $0.level >= .info }
         #expect(loud.map(\.message) == ["device is not available, will be tried again", "device is back"])
         #expect(loud.first?.metadata["trace_id"] == loud.last?.metadata["trace_id"])
         #expect(loud.first?.metadata["retry_count"] == "1")
@@ -161,7 +132,8 @@ struct DeviceRunnerTests {
         _ = await task.result
     }
 
-    @Test("cancellation, whatever error it is dressed as, is no failure: no retry, nothing logged, no status", arguments: ["sleep", "read"])
+    @Test(
+        "cancellation, whatever error it is dressed as, is no failure: no retry, nothing logged, no status", arguments: ["sleep", "read"])
     func cancellation(place: String) async throws {
         let bench = Bench(place == "read" ? .hang : .answer)
         let task = bench.start()
@@ -175,7 +147,7 @@ struct DeviceRunnerTests {
         await #expect(throws: CancellationError.self) { try await task.value }
         #expect(await bench.adapter.connects == 1)
         #expect(await bench.adapter.disconnects == 1)
-        #expect(bench.recorder.all.allSatisfy { $0.level < .info })
+        #expect(bench.recorder.lines.allSatisfy { $0.level < .info })
         #expect(bench.monitor.status.retryCount == before.retryCount)
         #expect(bench.monitor.status.reason.isEmpty)
     }

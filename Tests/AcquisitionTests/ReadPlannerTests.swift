@@ -1,10 +1,11 @@
-@testable import Acquisition
 import GatewayCore
-import TestKit
 import Telemetry
+import TestKit
 import Testing
 
 import struct Telemetry.Tag
+
+@testable import Acquisition
 
 private let limits = ReadLimits(holeMax: 16) { $0 <= 2 ? 2000 : 125 }
 
@@ -54,7 +55,10 @@ struct ReadPlannerTests {
         for _ in 0..<300 {
             let addresses = (0..<Int.random(in: 1...300, using: &generator)).map { _ in
                 let area = UInt8.random(in: 1...4, using: &generator)
-                return (area: area, start: Int.random(in: 0...4000, using: &generator), count: area <= 2 ? 1 : Int.random(in: 1...8, using: &generator))
+                return (
+                    area: area, start: Int.random(in: 0...4000, using: &generator),
+                    count: area <= 2 ? 1 : Int.random(in: 1...8, using: &generator)
+                )
             }
             let plan = try plan(addresses)
             var covered = 0
@@ -62,7 +66,8 @@ struct ReadPlannerTests {
                 #expect(request.count <= limits.unitsPerRequest(request.area), "seed \(seed)")
                 for field in plan.fields[request.fields] {
                     covered += 1
-                    let isInside = field.area == request.area && field.start >= request.start
+                    let isInside =
+                        field.area == request.area && field.start >= request.start
                         && field.start + field.count <= request.start + request.count
                     #expect(isInside, "seed \(seed)")
                 }

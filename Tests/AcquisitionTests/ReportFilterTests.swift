@@ -1,8 +1,9 @@
-@testable import Acquisition
 import Telemetry
 import Testing
 
 import struct Telemetry.Tag
+
+@testable import Acquisition
 
 private let stream = StreamID(rawValue: 1)
 

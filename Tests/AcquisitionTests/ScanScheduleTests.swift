@@ -1,7 +1,8 @@
-@testable import Acquisition
 import GatewayCore
 import TestKit
 import Testing
+
+@testable import Acquisition
 
 @Suite("Scan schedule")
 struct ScanScheduleTests {

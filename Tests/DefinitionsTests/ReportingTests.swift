@@ -14,7 +14,6 @@ import Testing
                 "8 spec.tags[0].type: 'int61' is not one of bool, ",
                 "8 spec.tags[0].unit: 'degC' is not a UCUM unit",
                 "8 spec.tags[0].scale: scale is 0, which makes ever",
-                "9 spec.tags[1]: tag has no 'name'",
                 "9 spec.tags[1].nam: unknown key 'nam' in tag",
                 "9 spec.tags[1].address: expected text, got the numbe",
                 "9 spec.tags[1].scanGroup: scan group 'quick' is not de",

@@ -1,7 +1,8 @@
 import GatewayCore
-@testable import Historian
 import Telemetry
 import Testing
+
+@testable import Historian
 
 /// The table of damages in `docs/format/journal.md`, row by row: what survives, and that the ledger balances after it.
 struct DamageTests {
@@ -95,7 +96,9 @@ struct DamageTests {
     }
 
     /// A record's length, kind, checksum, position, stream and values.
-    @Test(arguments: [0, 3, 4, 8, 12, 36, 70], [true, false]) func aFlippedBitCostsOneRecord(at place: Int, withoutDatabase: Bool) async throws {
+    @Test(arguments: [0, 3, 4, 8, 12, 36, 70], [true, false]) func aFlippedBitCostsOneRecord(at place: Int, withoutDatabase: Bool)
+        async throws
+    {
         let (folder, path, bytes) = try await store(10)
         var damaged = bytes
         let offsets = recordOffsets(bytes)
@@ -180,7 +183,9 @@ struct DamageTests {
         var offsets: [Int] = []
         var offset = JournalFormat.segmentHeaderBytes
         bytes.withUnsafeBytes { bytes in
-            while offset < bytes.count, case .record(_, let payload) = RecordScanner.step(bytes, at: offset, remainingInFile: bytes.count - offset) {
+            while offset < bytes.count,
+                case .record(_, let payload) = RecordScanner.step(bytes, at: offset, remainingInFile: bytes.count - offset)
+            {
                 offsets.append(offset)
                 offset = payload.upperBound
             }

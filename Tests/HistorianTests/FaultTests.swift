@@ -1,10 +1,11 @@
 import GatewayCore
-@testable import Historian
 import Logging
 import Synchronization
 import Telemetry
 import TestKit
 import Testing
+
+@testable import Historian
 
 #if canImport(Glibc)
     import Glibc
@@ -37,6 +38,14 @@ struct FaultTests {
     private func append(_ count: Int, to log: Historian, _ stream: StreamID) {
         for number in 0..<count {
             log.append(SampleBatch(stream: stream, descriptor: wide, time: Timestamp(milliseconds: Int64(number)), status: .good))
+        }
+    }
+
+    /// Appends with a commit now and then, so that a small memory suffices.
+    private func store(_ count: Int, in log: Historian, _ stream: StreamID) async throws {
+        for _ in 0..<(count / 20) {
+            append(20, to: log, stream)
+            try await log.flush()
         }
     }
 
@@ -224,8 +233,7 @@ struct FaultTests {
         var log = try openLog(folder, diskLimit: 4 << 20, tail: 64 << 10)
         let stream = try log.register(wide)
         let slow = try log.cursor(named: "route/slow", from: .oldest)
-        append(1000, to: log, stream)
-        try await log.flush()
+        try await store(1000, in: log, stream)
         var acknowledged = 0
         while acknowledged < read {
             let entries = try await slow.read(atMost: min(50, read - acknowledged))
@@ -233,8 +241,7 @@ struct FaultTests {
             if let last = entries.last { slow.acknowledge(through: last.position) }
         }
         for _ in 0..<10 {
-            append(400, to: log, stream)
-            try await log.flush()
+            try await store(400, in: log, stream)
             let names = try Files.names(in: folder.log).filter { $0 != "journal" }.map { folder.log + "/" + $0 } + folder.segments
             #expect(names.reduce(0) { $0 + Files.size($1) } <= 4 << 20)
         }
@@ -275,8 +282,7 @@ struct FaultTests {
             service.cancel()
             await #expect(throws: CancellationError.self) { try await service.value }
         }
-        append(1000, to: log, stream)
-        try await log.flush()
+        try await store(1000, in: log, stream)
         time.advance(by: .seconds(7200))
         try await turn()
         #expect(log.statistics.removedSegments == 0)

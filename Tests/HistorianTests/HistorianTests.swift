@@ -1,8 +1,9 @@
 import GatewayCore
-@testable import Historian
 import Telemetry
 import TestKit
 import Testing
+
+@testable import Historian
 
 /// Reading, acknowledging, reopening: the log as its users see it.
 struct HistorianTests {
@@ -80,7 +81,8 @@ struct HistorianTests {
         var fromDisk = 0
         for round in 0..<40 {
             for number in 0..<50 {
-                log.append(SampleBatch(stream: stream, descriptor: wide, time: Timestamp(milliseconds: Int64(round * 50 + number)), status: .good))
+                log.append(
+                    SampleBatch(stream: stream, descriptor: wide, time: Timestamp(milliseconds: Int64(round * 50 + number)), status: .good))
             }
             try await log.flush()
             // A slow reader: every round reads less than what came, until the end.
@@ -174,7 +176,8 @@ struct HistorianTests {
         var values: [Variant?] = []
         let start = Timestamp(milliseconds: 1_700_000_000_000)
         let count = try reader.query(
-            device: "pump-1", tags: ["temperature"], from: start.advanced(by: .milliseconds(500)), to: start.advanced(by: .seconds(1)), limit: 4
+            device: "pump-1", tags: ["temperature"], from: start.advanced(by: .milliseconds(500)), to: start.advanced(by: .seconds(1)),
+            limit: 4
         ) { values.append($0.value.value) }
         #expect(count == 4)
         #expect(values == [.double(0.5), .double(0.6), .double(0.7), .double(0.8)])

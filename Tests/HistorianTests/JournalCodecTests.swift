@@ -1,6 +1,7 @@
-@testable import Historian
 import Telemetry
 import Testing
+
+@testable import Historian
 
 #if canImport(Glibc)
     import Glibc
@@ -41,9 +42,18 @@ struct JournalCodecTests {
         var counts = StreamCounts()
         counts.add(partial, tagCount: 3)
         return [
-            ("descriptor of stream 7: pump-1/fast, temperature int16 x0.1 Cel, isRunning bool, serial string(6)", .descriptor(StreamID(rawValue: 7), pump)),
-            ("batch: position 9, sequence 3, stream 7, 2 suppressed polls, Good then 2 x BadTimeout, tags 0 and 1", .batch(position: 9, partial)),
-            ("loss: positions 10 to 12, of stream 7 one partial batch after 2 suppressed polls", .loss(Loss(first: 10, last: 12, counts: [StreamID(rawValue: 7): counts]))),
+            (
+                "descriptor of stream 7: pump-1/fast, temperature int16 x0.1 Cel, isRunning bool, serial string(6)",
+                .descriptor(StreamID(rawValue: 7), pump)
+            ),
+            (
+                "batch: position 9, sequence 3, stream 7, 2 suppressed polls, Good then 2 x BadTimeout, tags 0 and 1",
+                .batch(position: 9, partial)
+            ),
+            (
+                "loss: positions 10 to 12, of stream 7 one partial batch after 2 suppressed polls",
+                .loss(Loss(first: 10, last: 12, counts: [StreamID(rawValue: 7): counts]))
+            ),
         ]
     }()
     static let header = SegmentHeader(epoch: 5, number: 2, base: 9, created: Timestamp(milliseconds: 1_700_000_000_000))
@@ -84,7 +94,9 @@ struct JournalCodecTests {
         bytes.withUnsafeBytes { bytes in
             var records: [JournalRecord] = []
             var offset = start
-            while offset < bytes.count, case .record(let kind, let payload) = RecordScanner.step(bytes, at: offset, remainingInFile: bytes.count - offset) {
+            while offset < bytes.count,
+                case .record(let kind, let payload) = RecordScanner.step(bytes, at: offset, remainingInFile: bytes.count - offset)
+            {
                 guard let record = JournalRecord(kind, payload: UnsafeRawBufferPointer(rebasing: bytes[payload]), epoch: 5) else { break }
                 records.append(record)
                 offset = payload.upperBound

@@ -1,8 +1,9 @@
 import GatewayCore
-@testable import Historian
 import Synchronization
 import Telemetry
 import Testing
+
+@testable import Historian
 
 #if canImport(Glibc)
     import Glibc
@@ -23,6 +24,8 @@ struct PropertyTests {
         struct Reader {
             var read = 0
             var acknowledged = 0
+            /// Where the entries lie that were read and not acknowledged.
+            var unacknowledged: [Int] = []
             /// After a crash the place is between what was saved and what was acknowledged; the first entry tells.
             var saved = 0
             var isUncertain = false
@@ -30,7 +33,9 @@ struct PropertyTests {
         var entries: [Entry] = []
         var readers: [Reader] = []
 
-        func samples(after first: Int, through last: Int) -> UInt64 { first < last ? entries[first..<last].reduce(0) { $0 + $1.samples } : 0 }
+        func samples(after first: Int, through last: Int) -> UInt64 {
+            first < last ? entries[first..<last].reduce(0) { $0 + $1.samples } : 0
+        }
     }
 
     @Test func randomWorkMatchesTheModel() async throws {
@@ -58,14 +63,17 @@ struct PropertyTests {
                 for _ in 0..<Int.random(in: 1...40, using: &random) {
                     let kind = Int.random(in: 0..<3, using: &random)
                     let (stream, tags) = (streams[kind], descriptors[kind].tags.count)
-                    var batch = SampleBatch(stream: stream, descriptor: descriptors[kind], time: Timestamp(milliseconds: Int64(step)), status: .good)
+                    var batch = SampleBatch(
+                        stream: stream, descriptor: descriptors[kind], time: Timestamp(milliseconds: Int64(step)), status: .good)
                     if Int.random(in: 0..<4, using: &random) == 0 {
                         batch.presence = (0..<((tags + 63) / 64)).map { _ in UInt64.random(in: 0 ... .max, using: &random) }
                         if tags % 64 != 0 { batch.presence[tags / 64] &= (1 << UInt64(tags % 64)) - 1 }
                     }
                     log.append(batch)
                     model.entries.append(
-                        .init(stream: stream, epoch: log.epoch, sequence: sequences[stream, default: 0], samples: UInt64(batch.sampleCount(of: tags))))
+                        .init(
+                            stream: stream, epoch: log.epoch, sequence: sequences[stream, default: 0],
+                            samples: UInt64(batch.sampleCount(of: tags))))
                     sequences[stream, default: 0] += 1
                 }
             case 40..<45: log.countSuppressedPoll(of: streams[Int.random(in: 0..<3, using: &random)])
@@ -76,8 +84,8 @@ struct PropertyTests {
                 for entry in entries { check(entry, &model, reader, context) }
             case 70..<80:
                 let reader = Int.random(in: 0..<3, using: &random)
-                guard !model.readers[reader].isUncertain else { continue }
-                let place = Int.random(in: 0...model.readers[reader].read, using: &random)
+                guard let place = model.readers[reader].unacknowledged.randomElement(using: &random) else { continue }
+                model.readers[reader].unacknowledged.removeAll { $0 <= place }
                 cursors[reader].acknowledge(through: LogPosition(rawValue: UInt64(place)))
                 model.readers[reader].acknowledged = max(model.readers[reader].acknowledged, place)
             case 80..<85:
@@ -85,6 +93,7 @@ struct PropertyTests {
                 guard !model.readers[reader].isUncertain else { continue }
                 cursors[reader].rewind()
                 model.readers[reader].read = model.readers[reader].acknowledged
+                model.readers[reader].unacknowledged = []
             case 85..<93:
                 do {
                     try await log.flush()
@@ -100,7 +109,10 @@ struct PropertyTests {
                 }
             default:
                 let isCrash = Bool.random(using: &random)
-                disk.faults.withLock { $0.write = 0; $0.synchronize = 0 }
+                disk.faults.withLock {
+                    $0.write = 0
+                    $0.synchronize = 0
+                }
                 if !isCrash {
                     try await log.close()
                     for index in model.readers.indices { model.readers[index].saved = model.readers[index].acknowledged }
@@ -116,11 +128,15 @@ struct PropertyTests {
                     model.readers[index].acknowledged = min(model.readers[index].acknowledged, kept)
                     model.readers[index].saved = min(model.readers[index].saved, kept)
                     model.readers[index].isUncertain = true
+                    model.readers[index].unacknowledged = []
                 }
             }
             if step % 10 == 0 { #expect(try await log.ledger().unbalanced.first == nil, context) }
         }
-        disk.faults.withLock { $0.write = 0; $0.synchronize = 0 }
+        disk.faults.withLock {
+            $0.write = 0
+            $0.synchronize = 0
+        }
         try await log.flush()
         for (reader, cursor) in cursors.enumerated() {
             while cursor.pendingSamples > 0 {
@@ -146,7 +162,7 @@ struct PropertyTests {
         while true {
             do {
                 return try openLog(folder, diskLimit: 4 << 20, tail: 128 << 10, disk: disk)
-            } catch where (error as? GatewayError)?.code == .storageLocked {
+            } catch  where (error as? GatewayError)?.code == .storageLocked {
                 await Task.yield()
             }
         }
@@ -167,7 +183,8 @@ struct PropertyTests {
             case .batch: place.read = position - 1
             case .gap(let samples):
                 guard let start = candidates.first(where: { model.samples(after: $0, through: position) == samples }) else {
-                    Issue.record("a gap of \(samples) samples ends at \(position), but none that begins in \(candidates) has so many; \(context)")
+                    Issue.record(
+                        "a gap of \(samples) samples ends at \(position), but none that begins in \(candidates) has so many; \(context)")
                     return
                 }
                 place.read = start
@@ -187,6 +204,7 @@ struct PropertyTests {
             #expect(samples == sinceRead || samples == sinceAcknowledged, context)
         }
         place.read = position
+        place.unacknowledged.append(position)
         model.readers[reader] = place
     }
 }

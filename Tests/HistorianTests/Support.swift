@@ -1,10 +1,11 @@
 import GatewayCore
-@testable import Historian
 import Logging
 import Synchronization
 import Telemetry
 import TestKit
 import Testing
+
+@testable import Historian
 
 #if canImport(Glibc)
     import Glibc
@@ -98,7 +99,8 @@ final class FaultyDisk: JournalDisk {
 let quiet = Logger(label: "historian-tests") { _ in SwiftLogNoOpLogHandler() }
 
 func openLog(
-    _ folder: TemporaryFolder, diskLimit: Int = 64 << 20, tail: Int = 1 << 20, keepFor: Duration? = nil, disk: any JournalDisk = SystemDisk(),
+    _ folder: TemporaryFolder, diskLimit: Int = 64 << 20, tail: Int = 1 << 20, keepFor: Duration? = nil,
+    disk: any JournalDisk = SystemDisk(),
     time: any TimeSource = SystemTime()
 ) throws -> Historian {
     try Historian(
@@ -115,7 +117,8 @@ let pump = StreamDescriptor(
 
 /// A batch whose temperature is its number.
 func pumpBatch(_ stream: StreamID, _ number: Int, presence: [UInt64] = []) -> SampleBatch {
-    var batch = SampleBatch(stream: stream, descriptor: pump, time: Timestamp(milliseconds: 1_700_000_000_000 + Int64(number) * 100), status: .good)
+    var batch = SampleBatch(
+        stream: stream, descriptor: pump, time: Timestamp(milliseconds: 1_700_000_000_000 + Int64(number) * 100), status: .good)
     batch.set(.int(Int64(number % 30_000)), tag: 0, in: pump)
     batch.set(.bool(number % 2 == 1), tag: 1, in: pump)
     batch.set(.string("n\(number % 1000)"), tag: 2, in: pump)

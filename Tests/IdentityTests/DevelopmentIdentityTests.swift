@@ -31,7 +31,9 @@ private func openssl(_ arguments: String...) throws -> (status: Int32, output: S
     return (process.terminationStatus, String(decoding: data, as: UTF8.self))
 }
 
-private func check(_ folder: Folder, at time: Timestamp = now, certificate: String = "gateway.crt", key: String = "gateway.key") throws -> [String] {
+private func check(_ folder: Folder, at time: Timestamp = now, certificate: String = "gateway.crt", key: String = "gateway.key") throws
+    -> [String]
+{
     try CertificateInformation.check(
         ca: folder.file("ca.crt"), certificate: folder.file(certificate), key: folder.file(key), at: time)
 }
@@ -74,7 +76,8 @@ private func check(_ folder: Folder, at time: Timestamp = now, certificate: Stri
             folder.file("ca.crt"), folder.file("\(name).crt"))
         #expect(wrong.status != 0, "the certificate serves a purpose it is not for")
         let text = try openssl("x509", "-noout", "-text", "-in", folder.file("\(name).crt")).output
-        for expected in ["prime256v1", "CA:FALSE", "X509v3 Subject Key Identifier", "X509v3 Authority Key Identifier", "Digital Signature"] {
+        for expected in ["prime256v1", "CA:FALSE", "X509v3 Subject Key Identifier", "X509v3 Authority Key Identifier", "Digital Signature"]
+        {
             #expect(text.contains(expected), "\(expected)")
         }
     }

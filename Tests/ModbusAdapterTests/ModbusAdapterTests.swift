@@ -1,15 +1,19 @@
 import GatewayCore
-import TestKit
 import Telemetry
-import struct Telemetry.Tag
+import TestKit
 import Testing
+
+import struct Telemetry.Tag
 
 @testable import ModbusAdapter
 
 private let now = Timestamp(nanoseconds: 1_700_000_000_000_000_000)
 
 /// A plan over the given tags, one request per run of neighbours, as the planner would make it.
-private func plan(stream: UInt32 = 1, _ tags: [(tag: Tag, area: UInt8, start: Int, order: ByteOrder, bit: Int?)], requests: [(UInt8, Int, Int, Range<Int>)]) -> ReadPlan {
+private func plan(
+    stream: UInt32 = 1, _ tags: [(tag: Tag, area: UInt8, start: Int, order: ByteOrder, bit: Int?)],
+    requests: [(UInt8, Int, Int, Range<Int>)]
+) -> ReadPlan {
     let descriptor = StreamDescriptor(device: "plc", group: "fast", tags: tags.map(\.tag))
     let fields = tags.enumerated().map { index, field in
         let tag = field.tag
@@ -44,7 +48,8 @@ private let typedValues: [Variant] = [
 
 private func adapter(_ peer: ModbusPeer, timeout: Duration = .milliseconds(300)) -> ModbusAdapter {
     ModbusAdapter(
-        name: "plc", line: ModbusLine(.tcp(host: "127.0.0.1", port: peer.port), responseTimeout: timeout, connectTimeout: .seconds(2)), unit: 1)
+        name: "plc", line: ModbusLine(.tcp(host: "127.0.0.1", port: peer.port), responseTimeout: timeout, connectTimeout: .seconds(2)),
+        unit: 1)
 }
 
 private func values(_ result: PollResult, _ plan: ReadPlan) -> [Variant?] {
@@ -77,7 +82,8 @@ struct ModbusAdapterTests {
     func serial() async throws {
         let peer = try await ModbusPeer(rtu: true)
         let path = try #require(peer.serialPath)
-        let line = ModbusLine(.rtu(path: path, baudRate: 19200, parity: .none, dataBits: 8, stopBits: 1), responseTimeout: .milliseconds(500))
+        let line = ModbusLine(
+            .rtu(path: path, baudRate: 19200, parity: .none, dataBits: 8, stopBits: 1), responseTimeout: .milliseconds(500))
         let adapter = ModbusAdapter(name: "plc", line: line, unit: 1)
         try await adapter.connect()
         #expect(values(try await adapter.read(typed, at: now), typed) == typedValues)
@@ -92,7 +98,8 @@ struct ModbusAdapterTests {
     func lateSerialReply() async throws {
         let peer = try await ModbusPeer(rtu: true)
         let path = try #require(peer.serialPath)
-        let line = ModbusLine(.rtu(path: path, baudRate: 19200, parity: .none, dataBits: 8, stopBits: 1), responseTimeout: .milliseconds(400))
+        let line = ModbusLine(
+            .rtu(path: path, baudRate: 19200, parity: .none, dataBits: 8, stopBits: 1), responseTimeout: .milliseconds(400))
         let adapter = ModbusAdapter(name: "plc", line: line, unit: 1)
         try await adapter.connect()
         try await peer.command("delay 450 times 1")
@@ -106,8 +113,10 @@ struct ModbusAdapterTests {
         let peer = try await ModbusPeer()
         let tables = plan(
             [
-                (Tag("coil6", .bool), 1, 6, .abcd, nil), (Tag("coil7", .bool), 1, 7, .abcd, nil), (Tag("discrete9", .bool), 2, 9, .abcd, nil),
-                (Tag("discrete10", .bool), 2, 10, .abcd, nil), (Tag("bit0of5", .bool), 3, 5, .abcd, 0), (Tag("bit1of5", .bool), 3, 5, .abcd, 1),
+                (Tag("coil6", .bool), 1, 6, .abcd, nil), (Tag("coil7", .bool), 1, 7, .abcd, nil),
+                (Tag("discrete9", .bool), 2, 9, .abcd, nil),
+                (Tag("discrete10", .bool), 2, 10, .abcd, nil), (Tag("bit0of5", .bool), 3, 5, .abcd, 0),
+                (Tag("bit1of5", .bool), 3, 5, .abcd, 1),
                 (Tag("bit8of5swapped", .bool), 3, 5, .badc, 8), (Tag("input4", .uint16), 4, 4, .abcd, nil),
             ], requests: [(1, 6, 2, 0..<2), (2, 9, 2, 2..<4), (3, 5, 1, 4..<7), (4, 4, 1, 7..<8)])
         let adapter = adapter(peer)

@@ -1,7 +1,8 @@
 import GatewayCore
 import Telemetry
-import struct Telemetry.Tag
 import Testing
+
+import struct Telemetry.Tag
 
 @testable import ModbusAdapter
 
@@ -68,11 +69,13 @@ struct RegisterDecoderTests {
         var fields: [ReadField] = []
         var address = 0
         for (index, tag) in tags.enumerated() {
-            fields.append(ReadField(tag: index, area: 3, start: address, count: 1, dataType: tag.dataType, bit: tag.dataType == .bool ? 15 : nil))
+            fields.append(
+                ReadField(tag: index, area: 3, start: address, count: 1, dataType: tag.dataType, bit: tag.dataType == .bool ? 15 : nil))
             address += 1
         }
         let registers = (0..<125).map { UInt16(truncatingIfNeeded: $0 * 521 + 40_000) }
-        let decoder = RegisterDecoder(request: ReadRequest(area: 3, start: 0, count: 125, fields: 0..<125), fields: fields, descriptor: descriptor)
+        let decoder = RegisterDecoder(
+            request: ReadRequest(area: 3, start: 0, count: 125, fields: 0..<125), fields: fields, descriptor: descriptor)
         var batch = SampleBatch(stream: StreamID(rawValue: 1), descriptor: descriptor, time: Timestamp(nanoseconds: 0), status: .good)
         registers.withUnsafeBufferPointer { registers in
             batch.values.withUnsafeMutableBytes { decoder.decode(registers: registers, into: $0) { _ in } }

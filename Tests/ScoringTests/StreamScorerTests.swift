@@ -94,6 +94,25 @@ import Testing
         #expect(tag.scorer.gaps == 1)
     }
 
+    @Test func outageAfterTheFirstBatchDoesNotAgeTheModel() {
+        var random = SeededGenerator(seed: 8)
+        var tag = SingleTag()
+        tag.feed(50)
+        tag.feed(50, after: 30 * 86_400)
+        #expect(tag.scorer.gaps == 1)
+        tag.feedNoise(100, mean: 50, &random)
+        // A model of some minutes follows a machine that warms up slowly; one that believes itself a month old would not.
+        for sample in 0..<6000 { tag.feedNoise(1, mean: 50 + Double(sample) * 0.002, &random) }
+        #expect(tag.assessment.health >= 80)
+    }
+
+    @Test func slowPollingIsNoGap() {
+        var tag = SingleTag()
+        for _ in 0..<200 { tag.feed(50, after: 300) }
+        #expect(tag.scorer.gaps == 0)
+        #expect(tag.assessment.state == .normal)
+    }
+
     @Test func lateBatchesAreSkippedAndASetClockIsFollowed() {
         var random = SeededGenerator(seed: 6)
         var tag = SingleTag()

@@ -8,12 +8,14 @@ struct SampleBatchTests {
     private let descriptor = StreamDescriptor(
         device: "d", group: "g",
         tags: [
-            Tag("bool", .bool), Tag("i8", .int8), Tag("u8", .uint8), Tag("i16", .int16), Tag("u16", .uint16), Tag("i32", .int32), Tag("u32", .uint32),
+            Tag("bool", .bool), Tag("i8", .int8), Tag("u8", .uint8), Tag("i16", .int16), Tag("u16", .uint16), Tag("i32", .int32),
+            Tag("u32", .uint32),
             Tag("i64", .int64), Tag("u64", .uint64), Tag("f32", .float32), Tag("f64", .float64), Tag("text", .string, stringCapacity: 5),
             Tag("scaled", .int16, scaling: Scaling(scale: 0.1)), Tag("offset", .uint16, scaling: Scaling(scale: 2, offset: -5)),
         ])
     private let values: [Variant] = [
-        .bool(true), .int(-128), .uint(255), .int(-32_768), .uint(65_535), .int(.init(Int32.min)), .uint(.init(UInt32.max)), .int(.min), .uint(.max),
+        .bool(true), .int(-128), .uint(255), .int(-32_768), .uint(65_535), .int(.init(Int32.min)), .uint(.init(UInt32.max)), .int(.min),
+        .uint(.max),
         .float(1.5), .double(-2.25), .string("äöü"), .int(235), .uint(7),
     ]
 
@@ -38,7 +40,9 @@ struct SampleBatchTests {
         #expect(batch.value(of: 12, in: descriptor)?.value == .double(23.5))
         #expect(batch.value(of: 13, in: descriptor)?.value == .double(9))
         #expect(descriptor.tags[12].engineeringType == .float64)
-        batch.quality = [QualityRun(count: 12, status: .good), QualityRun(count: 1, status: .badTimeout), QualityRun(count: 1, status: .good)]
+        batch.quality = [
+            QualityRun(count: 12, status: .good), QualityRun(count: 1, status: .badTimeout), QualityRun(count: 1, status: .good),
+        ]
         #expect(batch.value(of: 12, in: descriptor) == DataValue(value: nil, status: .badTimeout, time: Timestamp(nanoseconds: 5)))
         #expect(batch.value(of: 13, in: descriptor)?.status == .good)
     }
@@ -55,7 +59,10 @@ struct SampleBatchTests {
 
     @Test("neighbours of equal status share a run")
     func runs() {
-        #expect(QualityRun.runs(of: [.good, .good, .badTimeout]) == [QualityRun(count: 2, status: .good), QualityRun(count: 1, status: .badTimeout)])
+        #expect(
+            QualityRun.runs(of: [.good, .good, .badTimeout]) == [
+                QualityRun(count: 2, status: .good), QualityRun(count: 1, status: .badTimeout),
+            ])
         #expect(QualityRun.runs(of: []).isEmpty)
     }
 

@@ -73,7 +73,8 @@ private let now = MonotonicInstant(nanoseconds: 0)
             }
         }
         func check(
-            _ progress: InFlightWindow.Progress?, _ model: inout [(position: UInt64, ticket: UInt64, left: Int, samples: UInt64, bytes: Int)]
+            _ progress: InFlightWindow.Progress?,
+            _ model: inout [(position: UInt64, ticket: UInt64, left: Int, samples: UInt64, bytes: Int)]
         ) {
             let done = model.prefix { $0.left == 0 }
             #expect(progress?.through.rawValue == done.last?.position)

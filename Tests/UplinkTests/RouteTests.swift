@@ -27,7 +27,11 @@ private func expectEverything(_ subscriber: ForeignProcess, streams: [StreamID],
     while next.values.contains(where: { $0 < count }) {
         let key = try key(of: try await subscriber.line { $0.hasPrefix("t/") })
         let expected = try #require(next[key.stream])
-        if key.sequence < expected { duplicates += 1 } else { #expect(key.sequence == expected, "a hole or a wrong order in stream \(key.stream)") }
+        if key.sequence < expected {
+            duplicates += 1
+        } else {
+            #expect(key.sequence == expected, "a hole or a wrong order in stream \(key.stream)")
+        }
         next[key.stream] = max(expected, key.sequence + 1)
     }
     return duplicates
@@ -188,7 +192,8 @@ private func expectEverything(_ subscriber: ForeignProcess, streams: [StreamID],
                 "mosquitto_pub",
                 [
                     "-h", "localhost", "-p", "\(broker.port)", "-t", "spBv1.0/plant/NCMD/gw", "-q", "1", "-f", file.path, "--cafile",
-                    "\(certificates.path)/ca.crt", "--cert", "\(certificates.path)/subscriber.crt", "--key", "\(certificates.path)/subscriber.key",
+                    "\(certificates.path)/ca.crt", "--cert", "\(certificates.path)/subscriber.crt", "--key",
+                    "\(certificates.path)/subscriber.key",
                 ])
             #expect(try await publisher.waitForExit() == 0)
         }
@@ -206,7 +211,8 @@ private func expectEverything(_ subscriber: ForeignProcess, streams: [StreamID],
     @Test func theBrokerPublishesTheDeathOfANodeThatVanishes() async throws {
         let broker = try MosquittoBroker(.plain)
         let subscriber = try await subscriber(broker, topic: "spBv1.0/#", tls: nil, format: "%t %x")
-        let route = try RunningRoute([("127.0.0.1", broker.port)], tls: nil, payload: .sparkplugB(group: "plant", node: "gw"), clientID: "twin")
+        let route = try RunningRoute(
+            [("127.0.0.1", broker.port)], tls: nil, payload: .sparkplugB(group: "plant", node: "gw"), clientID: "twin")
         _ = try await subscriber.line { $0.contains("/NBIRTH/") }
         let twin = try ForeignProcess("mosquitto_sub", ["-h", "127.0.0.1", "-p", "\(broker.port)", "-i", "twin", "-t", "x"])
         _ = try await subscriber.line { $0.contains("/NDEATH/") }

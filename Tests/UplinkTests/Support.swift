@@ -74,8 +74,10 @@ final class RunningRoute: Sendable {
     private let task: Task<Void, any Error>
 
     init(
-        _ brokers: [(host: String, port: UInt16)], tls: RouteConfiguration.TLS?, payload: RouteConfiguration.Payload = .json(topicTemplate: "t/{device}"),
-        inFlight: Int = 64, keepAlive: Duration = .seconds(30), connectTimeout: Duration = .seconds(15), backoff: Duration = .milliseconds(100),
+        _ brokers: [(host: String, port: UInt16)], tls: RouteConfiguration.TLS?,
+        payload: RouteConfiguration.Payload = .json(topicTemplate: "t/{device}"),
+        inFlight: Int = 64, keepAlive: Duration = .seconds(30), connectTimeout: Duration = .seconds(15),
+        backoff: Duration = .milliseconds(100),
         backlog: Int = 0, clientID: String = "gw-\(UInt32.random(in: 0 ... .max))", preflight: @escaping @Sendable () throws -> Void = {}
     ) throws {
         let tags = [Tag("a", .int16), Tag("temperature", .int16, scaling: Scaling(scale: 0.1)), Tag("on", .bool)]
@@ -89,7 +91,8 @@ final class RunningRoute: Sendable {
         let route = try Route(
             configuration: RouteConfiguration(
                 name: "central", site: "plant", clusters: clusters, payload: payload, tls: tls, inFlight: inFlight, keepAlive: keepAlive,
-                clientID: clientID, epoch: 3, connectTimeout: connectTimeout, backoffInitial: backoff, backoffMaximum: max(backoff, .seconds(1))),
+                clientID: clientID, epoch: 3, connectTimeout: connectTimeout, backoffInitial: backoff,
+                backoffMaximum: max(backoff, .seconds(1))),
             log: log, time: SystemTime(), logger: records.logger, preflight: preflight)
         self.route = route
         route.register(streams: streams)
@@ -143,14 +146,18 @@ final class RunningRoute: Sendable {
 func subscriber(
     _ broker: MosquittoBroker, topic: String, tls folder: TemporaryFolder?, format: String = "%t %p"
 ) async throws -> ForeignProcess {
-    var arguments = ["-h", folder == nil ? "127.0.0.1" : "localhost", "-p", "\(broker.port)", "-t", topic, "-q", "1", "-F", format, "-d"]
+    // Without stdbuf its lines stay in a buffer as long as its output is no terminal.
+    var arguments = [
+        "-oL", "mosquitto_sub", "-h", folder == nil ? "127.0.0.1" : "localhost", "-p", "\(broker.port)", "-t", topic, "-q", "1", "-F",
+        format, "-d",
+    ]
     if let folder {
         arguments += [
             "--cafile", "\(folder.path)/ca.crt", "--cert", "\(folder.path)/subscriber.crt", "--key", "\(folder.path)/subscriber.key",
             "--tls-version", "tlsv1.3",
         ]
     }
-    let process = try ForeignProcess("mosquitto_sub", arguments)
+    let process = try ForeignProcess("stdbuf", arguments)
     _ = try await process.line { $0.hasPrefix("Subscribed") }
     return process
 }

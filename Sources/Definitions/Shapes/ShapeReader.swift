@@ -17,9 +17,11 @@ struct ShapeReader {
         }
         var slots = [Located?](repeating: nil, count: shape.fields.count)
         var isGiven = [Bool](repeating: false, count: shape.fields.count)
+        var isMisspelt: Set<String> = []
         for pair in pairs {
             guard let index = shape.index(of: pair.key) else {
-                reportUnknown(pair, of: shape, path: path)
+                // The misspelling of a key is not also its absence.
+                if let meant = reportUnknown(pair, of: shape, path: path) { isMisspelt.insert(meant) }
                 continue
             }
             isGiven[index] = true
@@ -32,7 +34,7 @@ struct ShapeReader {
             for (index, field) in shape.fields.enumerated() where !isGiven[index] {
                 if let value = field.defaultValue {
                     slots[index] = Located(value: value, position: node.position, path: path.key(field.name))
-                } else if field.isRequired {
+                } else if field.isRequired, !isMisspelt.contains(field.name) {
                     report(
                         node.position, path, "\(shape.name) has no '\(field.name)'", allowed: field.type.summary,
                         suggestion: "add '\(field.name)': \(field.doc)")
@@ -142,13 +144,15 @@ struct ShapeReader {
             allowed: "exactly one of \(names)")
     }
 
-    private mutating func reportUnknown(_ pair: YAMLNode.Pair, of shape: ObjectShape, path: DocumentPath) {
+    /// Reports a key the object does not have; the one that is probably meant.
+    private mutating func reportUnknown(_ pair: YAMLNode.Pair, of shape: ObjectShape, path: DocumentPath) -> String? {
         let names = shape.fields.map(\.name)
-        var suggestion = nearestName(to: pair.key, among: names).map { "did you mean '\($0)'?" }
-        if pair.key == "<<" { suggestion = "merge keys are not supported; write the keys out" }
+        let meant = nearestName(to: pair.key, among: names)
+        let mergeAdvice = pair.key == "<<" ? "merge keys are not supported; write the keys out" : nil
         report(
             pair.keyPosition, path.key(pair.key), "unknown key '\(pair.key)' in \(shape.name)", value: pair.key,
-            allowed: names.joined(separator: ", "), suggestion: suggestion)
+            allowed: names.joined(separator: ", "), suggestion: mergeAdvice ?? meant.map { "did you mean '\($0)'?" })
+        return meant
     }
 
     private mutating func report(

@@ -75,7 +75,7 @@ package struct GatewayService: Sendable {
         }
         if site.scoring.isEnabled {
             let scoring = ScoringService(
-                log: log, assets: try builder.assets(log: log), publishEvery: site.scoring.publishEvery, logger: logger)
+                log: log, time: time, assets: try builder.assets(log: log), publishEvery: site.scoring.publishEvery, logger: logger)
             services.append(service("scoring") { try await scoring.run() })
         }
         let diagnostics = DiagnosticsService(log: log, time: time, devices: zip(devices, runners).map { ($0.name, $1.monitor) })

@@ -8,12 +8,17 @@ struct ScoringService: Sendable {
     static let cursorName = "scoring"
 
     private let log: any TelemetryLog
+    private let time: any TimeSource
     private let assets: [AssetScorer]
     private let publishEvery: Duration
     private let logger: Logger
 
-    init(log: any TelemetryLog, assets: [AssetScorer], publishEvery: Duration, logger: Logger) {
+    /// Batches are gathered for so long before they are scored: to look more often would change no assessment and wake the processor for nothing.
+    private static let gatherFor = Duration.milliseconds(200)
+
+    init(log: any TelemetryLog, time: any TimeSource, assets: [AssetScorer], publishEvery: Duration, logger: Logger) {
         self.log = log
+        self.time = time
         self.assets = assets
         self.publishEvery = publishEvery
         self.logger = logger
@@ -52,6 +57,7 @@ struct ScoringService: Sendable {
                 }
             }
             if let last = entries.last { cursor.acknowledge(through: last.position) }
+            if entries.count < ScoringService.batchesMax { try await time.sleep(for: ScoringService.gatherFor) }
         }
     }
 

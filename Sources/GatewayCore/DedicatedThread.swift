@@ -9,7 +9,8 @@ internal import CSystem
 /// A serial executor that is one thread of its own: the place for C calls that block.
 ///
 /// An actor that returns it as its `unownedExecutor` runs only there, so a blocking call holds up that actor and
-/// nobody else. The thread ends when the last reference to the executor is gone.
+/// nobody else. What sleeps there (`SystemTime.sleep`) is woken by the thread itself, without a detour over another one.
+/// The thread ends when the last reference to the executor is gone.
 package final class DedicatedThread: SerialExecutor, Sendable {
     /// Shared with the thread, which does not keep the executor itself alive.
     private let queue: JobQueue
@@ -45,20 +46,45 @@ package final class DedicatedThread: SerialExecutor, Sendable {
     package func checkIsolated() { precondition(queue.isCurrentThread, "not on the thread of this executor") }
 }
 
-/// Jobs on their way to one thread. A waiting job keeps its executor alive.
-private final class JobQueue: @unchecked Sendable {
+/// Jobs on their way to one thread, and the sleepers it will wake. A waiting job keeps its executor alive.
+final class JobQueue: @unchecked Sendable {
+    private struct Sleeper {
+        var id: UInt64
+        /// On `CLOCK_BOOTTIME`, in nanoseconds.
+        var deadline: Int64
+        var continuation: CheckedContinuation<Void, any Error>
+    }
+
     private let name: String
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     // Guarded by `mutex`.
     private var waiting: [(job: UnownedJob, executor: DedicatedThread)] = []
+    private var sleepers: [Sleeper] = []
+    private var nextSleeper: UInt64 = 0
     private var isClosed = false
     private var thread: pthread_t?
+
+    /// Where a dedicated thread finds its own queue.
+    private static let key: pthread_key_t = {
+        var key = pthread_key_t()
+        pthread_key_create(&key, nil)
+        return key
+    }()
+
+    /// The queue of the calling thread, if that is a dedicated one.
+    static var current: JobQueue? {
+        pthread_getspecific(key).map { Unmanaged<JobQueue>.fromOpaque($0).takeUnretainedValue() }
+    }
 
     init(name: String) {
         self.name = name
         pthread_mutex_init(mutex, nil)
-        pthread_cond_init(changed, nil)
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_cond_init(changed, &attributes)
+        pthread_condattr_destroy(&attributes)
     }
 
     deinit {
@@ -68,35 +94,70 @@ private final class JobQueue: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    var isCurrentThread: Bool {
+    private func withLock<Result>(_ body: () -> Result) -> Result {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
-        return thread.map { pthread_equal($0, pthread_self()) != 0 } ?? false
+        return body()
     }
 
+    var isCurrentThread: Bool { withLock { thread.map { pthread_equal($0, pthread_self()) != 0 } ?? false } }
+
     func push(_ job: UnownedJob, for executor: DedicatedThread) {
-        pthread_mutex_lock(mutex)
-        waiting.append((job, executor))
-        pthread_cond_signal(changed)
-        pthread_mutex_unlock(mutex)
+        withLock {
+            waiting.append((job, executor))
+            // The thread looks at its queue before it waits: a job it gives itself needs no signal.
+            if waiting.count == 1 { pthread_cond_signal(changed) }
+        }
     }
 
     func close() {
-        pthread_mutex_lock(mutex)
-        isClosed = true
-        pthread_cond_signal(changed)
-        pthread_mutex_unlock(mutex)
+        withLock {
+            isClosed = true
+            pthread_cond_signal(changed)
+        }
+    }
+
+    /// Suspends the caller until the deadline, or throws `CancellationError` as soon as its task is cancelled.
+    func sleep(until deadline: MonotonicInstant) async throws {
+        let id = withLock {
+            nextSleeper += 1
+            return nextSleeper
+        }
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                let isCancelled = withLock {
+                    if Task.isCancelled { return true }
+                    sleepers.append(Sleeper(id: id, deadline: deadline.nanoseconds, continuation: continuation))
+                    return false
+                }
+                if isCancelled { continuation.resume(throwing: CancellationError()) }
+            }
+        } onCancel: {
+            let cancelled = withLock { sleepers.firstIndex { $0.id == id }.map { sleepers.remove(at: $0) } }
+            cancelled?.continuation.resume(throwing: CancellationError())
+        }
     }
 
     func run() {
         var cName = name.utf8.prefix(15).map { CChar(bitPattern: $0) }
         cName.append(0)
         _ = csystem_set_thread_name(cName)
+        pthread_setspecific(JobQueue.key, Unmanaged.passUnretained(self).toOpaque())
         pthread_mutex_lock(mutex)
         thread = pthread_self()
         while true {
-            while waiting.isEmpty, !isClosed { pthread_cond_wait(changed, mutex) }
-            if waiting.isEmpty { break }
+            let due = takeDueSleepers()
+            if !due.isEmpty {
+                pthread_mutex_unlock(mutex)
+                for sleeper in due { sleeper.continuation.resume() }
+                pthread_mutex_lock(mutex)
+            }
+            if waiting.isEmpty {
+                if isClosed { break }
+                // Jobs that the sleepers' tasks have become may be here already; a wait would then return at once.
+                wait()
+                continue
+            }
             var jobs: [(job: UnownedJob, executor: DedicatedThread)] = []
             swap(&jobs, &waiting)
             pthread_mutex_unlock(mutex)
@@ -105,5 +166,35 @@ private final class JobQueue: @unchecked Sendable {
             pthread_mutex_lock(mutex)
         }
         pthread_mutex_unlock(mutex)
+    }
+
+    /// Called with the lock held.
+    private func takeDueSleepers() -> [Sleeper] {
+        guard !sleepers.isEmpty else { return [] }
+        let now = SystemTime().now.nanoseconds
+        var due: [Sleeper] = []
+        sleepers.removeAll { sleeper in
+            guard sleeper.deadline <= now else { return false }
+            due.append(sleeper)
+            return true
+        }
+        return due.sorted { $0.deadline < $1.deadline }
+    }
+
+    /// Called with the lock held and nothing to do: waits for a job, the next deadline, or the end.
+    private func wait() {
+        guard let next = sleepers.map(\.deadline).min() else {
+            pthread_cond_wait(changed, mutex)
+            return
+        }
+        // The condition's clock stands still while the machine sleeps, the deadline's does not; so it is told as a span from now, and
+        // looked at again after an hour.
+        let left = min(max(0, next - SystemTime().now.nanoseconds), 3_600_000_000_000)
+        var until = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &until)
+        let nanoseconds = Int64(until.tv_nsec) + left
+        until.tv_sec += Int(nanoseconds / 1_000_000_000)
+        until.tv_nsec = Int(nanoseconds % 1_000_000_000)
+        pthread_cond_timedwait(changed, mutex, &until)
     }
 }

@@ -41,10 +41,13 @@ package struct SystemTime: TimeSource {
 
     package func sleep(until deadline: MonotonicInstant) async throws {
         let left = now.duration(to: deadline)
-        if left > .zero {
-            try await Task.sleep(for: left, tolerance: .zero)
-        } else {
+        if left <= .zero {
             try Task.checkCancellation()
+        } else if let queue = JobQueue.current {
+            // A dedicated thread wakes its own sleepers: the pool's timer would cost two more changes of thread.
+            try await queue.sleep(until: deadline)
+        } else {
+            try await Task.sleep(for: left, tolerance: .zero)
         }
     }
 

@@ -9,6 +9,16 @@ private actor OnThread {
     private let thread = DedicatedThread(name: "a thread with a long name")
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
     private var count = 0
+    private let time = SystemTime()
+
+    /// Sleeps here, and tells whether it woke here, and not before its time.
+    func sleepAndWake(for duration: Duration) async throws -> Bool {
+        let deadline = time.now.advanced(by: duration)
+        try await time.sleep(until: deadline)
+        thread.checkIsolated()
+        return time.now >= deadline
+    }
+
     func increment() -> Int {
         thread.checkIsolated()
         count += 1
@@ -27,6 +37,30 @@ struct DedicatedThreadTests {
             }
             #expect(await actor.increment() == 201)
         }
+    }
+}
+
+extension DedicatedThreadTests {
+    @Test("sleepers on it wake on it, each in its turn and not before, while other jobs run")
+    func sleepers() async throws {
+        let actor = OnThread()
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            for milliseconds in [30, 10, 20, 10, 0] { group.addTask { try await actor.sleepAndWake(for: .milliseconds(milliseconds)) } }
+            for _ in 0..<100 { _ = await actor.increment() }
+            for try await woke in group { #expect(woke) }
+        }
+    }
+
+    @Test("a cancelled sleeper wakes at once, whenever the cancellation comes")
+    func cancelledSleepers() async throws {
+        let actor = OnThread()
+        for round in 0..<200 {
+            let task = Task { try await actor.sleepAndWake(for: .seconds(3600)) }
+            for _ in 0..<round % 7 { await Task.yield() }
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+        }
+        #expect(await actor.increment() == 1)
     }
 }
 

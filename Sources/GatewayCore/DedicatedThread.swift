@@ -118,24 +118,31 @@ final class JobQueue: @unchecked Sendable {
     }
 
     /// Suspends the caller until the deadline, or throws `CancellationError` as soon as its task is cancelled.
-    func sleep(until deadline: MonotonicInstant) async throws {
+    ///
+    /// The caller's isolation is passed on by hand: the closures would otherwise run on the pool, and the thread be left twice.
+    func sleep(until deadline: MonotonicInstant, isolation: isolated (any Actor)? = #isolation) async throws {
         let id = withLock {
             nextSleeper += 1
             return nextSleeper
         }
-        try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
-                let isCancelled = withLock {
-                    if Task.isCancelled { return true }
-                    sleepers.append(Sleeper(id: id, deadline: deadline.nanoseconds, continuation: continuation))
-                    return false
+        try await withTaskCancellationHandler(
+            operation: {
+                _ = isolation
+                try await withCheckedThrowingContinuation(isolation: isolation) { continuation in
+                    let isCancelled = withLock {
+                        if Task.isCancelled { return true }
+                        sleepers.append(Sleeper(id: id, deadline: deadline.nanoseconds, continuation: continuation))
+                        // Called from another thread, the wait under way knows nothing of this deadline.
+                        if thread.map({ pthread_equal($0, pthread_self()) == 0 }) ?? true { pthread_cond_signal(changed) }
+                        return false
+                    }
+                    if isCancelled { continuation.resume(throwing: CancellationError()) }
                 }
-                if isCancelled { continuation.resume(throwing: CancellationError()) }
-            }
-        } onCancel: {
-            let cancelled = withLock { sleepers.firstIndex { $0.id == id }.map { sleepers.remove(at: $0) } }
-            cancelled?.continuation.resume(throwing: CancellationError())
-        }
+            },
+            onCancel: {
+                let cancelled = withLock { sleepers.firstIndex { $0.id == id }.map { sleepers.remove(at: $0) } }
+                cancelled?.continuation.resume(throwing: CancellationError())
+            }, isolation: isolation)
     }
 
     func run() {

@@ -1,6 +1,6 @@
 # Every command of the project. `make` alone explains them.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo check bench format clean
+.PHONY: help setup build demo check bench schema format clean
 
 # Debug products and tests are built in .build, release products in .build-release: neither disturbs the other.
 RELEASE := -c release --scratch-path .build-release --explicit-target-dependency-import-check error
@@ -22,6 +22,7 @@ build: ## Build the gateway for use: .build-release/release/indusedge
 	@scripts/setup.sh
 	swift build $(RELEASE) --product indusedge
 
+# Further settings of the demo: DEMO_SPEED=10 (simulated seconds per second), DEMO_FAULTS=none or a file with a fault script.
 demo: build ## Run a simulated plant, a broker and the gateway, and watch (DEMO_SECONDS=30 ends by itself with a verdict)
 	@scripts/demo.sh
 
@@ -31,6 +32,10 @@ check: setup ## Do what continuous integration does: format, build, tests, tidin
 bench: build ## Measure the gateway end to end beside a C yardstick (about four minutes)
 	@$(MAKE) --no-print-directory -C Benchmarks/endtoend
 	@python3 Benchmarks/endtoend/bench.py $(BENCH)
+
+schema: build ## Write the JSON Schemas of the configuration into protocols/schema
+	.build-release/release/indusedge schema site > protocols/schema/site.schema.json
+	.build-release/release/indusedge schema protocol-definition > protocols/schema/protocol-definition.schema.json
 
 format: ## Format the Swift sources in place
 	@swift format format --in-place --parallel --recursive Package.swift Sources Tests

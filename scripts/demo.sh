@@ -145,7 +145,7 @@ escaped=$(printf '%s' "$identity" | sed 's/[&|\\]/\\&/g')
 sed -e "s|@PORT@|$broker_port|; s|@IDENTITY@|$escaped|; s|@USER@|$(id -un)|" firmware-config/mosquitto/demo.conf >"$work/mosquitto.conf"
 say "starting the broker on port $broker_port, and a feed pump, a CNC spindle and an air compressor on ports $pump_port, $spindle_port, $compressor_port"
 start broker mosquitto -c "$work/mosquitto.conf"
-start plant "$indusedge" simulate "feed-pump:$pump_port" "cnc-spindle:$spindle_port" "air-compressor:$compressor_port" --speed 1 --faults demo
+start plant "$indusedge" simulate "feed-pump:$pump_port" "cnc-spindle:$spindle_port" "air-compressor:$compressor_port" --speed "${DEMO_SPEED:-1}" --faults "${DEMO_FAULTS:-demo}"
 wait_for_port broker "$broker_port"
 for port in "$pump_port" "$spindle_port" "$compressor_port"; do wait_for_port plant "$port"; done
 

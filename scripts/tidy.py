@@ -48,7 +48,7 @@ ONLY_IMPORTERS = {
     "GRDB": {"Historian"},
     "ArgumentParser": {"indusedge"},
     "ServiceLifecycle": {"Gateway"},
-    "Logging": {"GatewayCore", "Acquisition", "Historian", "Uplink", "Gateway", "indusedge"},
+    "Logging": {"GatewayCore", "Acquisition", "Historian", "Uplink", "Gateway", "TestKit", "indusedge"},
     "SwiftProtobuf": set(),
 }
 

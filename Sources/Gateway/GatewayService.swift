@@ -6,6 +6,7 @@ internal import Identity
 package import Logging
 internal import Scoring
 internal import ServiceLifecycle
+internal import Synchronization
 internal import Telemetry
 internal import UnixSignals
 internal import Uplink
@@ -113,7 +114,7 @@ package struct GatewayService: Sendable {
                         ca: $0.certificateAuthority, certificate: $0.certificate, key: $0.key,
                         minimumVersion: $0.minimumVersion == .tls12 ? .tls12 : .tls13)
                 }, inFlight: route.inFlight, keepAlive: route.keepAlive, clientID: route.clientID ?? "indusedge-\(site.name)-\(route.name)",
-                epoch: log.epoch)
+                epoch: log.epoch, gatewayVersion: version)
             let prepared = try Uplink.Route(
                 configuration: configuration, log: log, time: time, logger: logger, preflight: preflight(of: route))
             prepared.register(streams: try streams(log: log, devices: devices))
@@ -134,10 +135,13 @@ package struct GatewayService: Sendable {
     private func preflight(of route: Definitions.Route) -> @Sendable () throws -> Void {
         let time = time
         let logger = logger
+        // Looked at before every attempt to connect, told only when it changes.
+        let lastRemarks = LastRemarks()
         return {
             guard let tls = route.tls else { return }
             let remarks = try CertificateInformation.check(
                 ca: tls.certificateAuthority, certificate: tls.certificate, key: tls.key, at: time.utc)
+            guard lastRemarks.change(to: remarks) else { return }
             for remark in remarks { logger.warning("identity", metadata: ["route": "\(route.name)", "remark": "\(remark)"]) }
         }
     }
@@ -147,6 +151,19 @@ package struct GatewayService: Sendable {
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .warning)
         return quiet
+    }
+}
+
+/// What a pre-flight check remarked last.
+private final class LastRemarks: Sendable {
+    private let remarks = Mutex<[String]>([])
+
+    /// Returns whether they differ from the last ones.
+    func change(to new: [String]) -> Bool {
+        remarks.withLock { old in
+            defer { old = new }
+            return old != new
+        }
     }
 }
 

@@ -197,11 +197,7 @@ final class JobQueue: @unchecked Sendable {
         // The condition's clock stands still while the machine sleeps, the deadline's does not; so it is told as a span from now, and
         // looked at again after an hour.
         let left = min(max(0, next - SystemTime().now.nanoseconds), 3_600_000_000_000)
-        var until = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &until)
-        let nanoseconds = Int64(until.tv_nsec) + left
-        until.tv_sec += Int(nanoseconds / 1_000_000_000)
-        until.tv_nsec = Int(nanoseconds % 1_000_000_000)
+        var until = SystemTime.conditionDeadline(after: left)
         pthread_cond_timedwait(changed, mutex, &until)
     }
 }

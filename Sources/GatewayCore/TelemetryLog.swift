@@ -69,6 +69,7 @@ package protocol LogCursor: AnyObject, Sendable {
     func read(atMost limit: Int) async throws -> [LogEntry]
 
     /// Says that everything up to here is done with. Persisted within a second, and never beyond what is on disk.
+    /// May be called from another thread while `read` waits.
     func acknowledge(through position: LogPosition)
 
     /// Goes back to the entry after the last acknowledged one: after a lost connection.

@@ -51,6 +51,12 @@ package struct SystemTime: TimeSource {
         }
     }
 
+    /// So many nanoseconds from now on `CLOCK_MONOTONIC`, which condition variables wait by.
+    static func conditionDeadline(after nanoseconds: Int64) -> timespec {
+        let deadline = SystemTime().read(CLOCK_MONOTONIC) + nanoseconds
+        return timespec(tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
+    }
+
     private func read(_ clock: clockid_t) -> Int64 {
         var time = timespec()
         clock_gettime(clock, &time)

@@ -218,7 +218,11 @@ actor Committer {
             state.cursors.contains { $0.acknowledged >= segment.base && $0.acknowledged < segment.end }
         }
         if isReadWithin {
-            contents = try SegmentWalk.contents(of: segment, journal: configuration.journal, catalogue: core.descriptor)
+            do throws(GatewayError) {
+                contents = try SegmentWalk.contents(of: segment, journal: configuration.journal, catalogue: core.descriptor)
+            } catch  where error.code == .notFound {
+                contents = ([SegmentWalk.Content(last: segment.end, isHole: true, tallies: [:])], segment.tallies)
+            }
         }
         let entries = contents
         let isRemoved = core.state.withLock { state in

@@ -231,5 +231,3 @@ extension LogCore.State {
         return CursorState(name: name, at: position, tallies: tallies, settledSamples: settled, since: start == .oldest ? 0 : last)
     }
 }
-extension Historian { package var debugView: String { core.state.withLock { s in
- "segments " + s.segments.map { "#\($0.number) e\($0.epoch) \($0.base)-\($0.end) b\($0.bytes) m\($0.isMissing) \($0.tallies.map { "\($0.key.rawValue):\($0.value.whole)+\($0.value.partial)" })" }.joined(separator: " ; ") + " cursors " + s.cursors.map { "\($0.name) ack\($0.acknowledged) read\($0.read) folded\($0.folded) gap\($0.gap)" }.joined(separator: " ; ") + " durable \(s.durable) last \(s.last)" } } }

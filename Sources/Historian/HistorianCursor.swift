@@ -47,6 +47,8 @@ final class HistorianCursor: LogCursor {
                 } catch {
                     // Retention may have taken the file while it was being opened; then the place has moved on.
                     if core.state.withLock({ $0.cursors[index].acknowledged }) > position { continue }
+                    // Somebody else took it: from now on its samples are a gap.
+                    if error.code == .notFound, core.state.withLock({ $0.markMissing(after: position) }) { continue }
                     throw error
                 }
                 let entries = core.state.withLock { $0.deliver(read, to: index, after: position) }

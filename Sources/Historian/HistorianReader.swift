@@ -48,7 +48,23 @@ package final class HistorianReader: Sendable {
     package func streams() throws(GatewayError) -> [StreamID: StreamDescriptor] { try look().streams.mapValues(\.descriptor) }
 
     /// The account of every sample that is on disk.
-    package func ledger() throws(GatewayError) -> Ledger { try LedgerView(look()).ledger(journal: configuration.journal) }
+    package func ledger() throws(GatewayError) -> Ledger {
+        do throws(GatewayError) {
+            return try LedgerView(look()).ledger(journal: configuration.journal)
+        } catch  where error.code == .notFound {
+            // The writer's retention took a segment between the look at the list and the look into the file.
+            return try LedgerView(look()).ledger(journal: configuration.journal)
+        }
+    }
+
+    /// A walk through a segment; `nil` if the writer's retention has taken it since the list was read.
+    private func walk(_ segment: Segment, in state: StoredState) throws(GatewayError) -> SegmentWalk? {
+        do throws(GatewayError) {
+            return try SegmentWalk(segment, journal: configuration.journal) { state.streams[$0]?.descriptor }
+        } catch  where error.code == .notFound {
+            return nil
+        }
+    }
 
     /// Hands the raw values of some tags to `body`, in the order they were stored, and returns how many there were.
     ///
@@ -70,7 +86,7 @@ package final class HistorianReader: Sendable {
             guard let times = segment.times, times.upperBound >= range.0, times.lowerBound < range.1,
                 segment.tallies.keys.contains(where: { columns[$0]?.isEmpty == false })
             else { continue }
-            let walk = try SegmentWalk(segment, journal: configuration.journal) { state.streams[$0]?.descriptor }
+            guard let walk = try walk(segment, in: state) else { continue }
             while let entry = try walk.next(after: 0) {
                 guard case .batch(let batch) = entry.content, batch.time >= range.0, batch.time < range.1,
                     let wanted = columns[batch.stream], let descriptor = state.streams[batch.stream]?.descriptor, batch.fits(descriptor)
@@ -97,7 +113,7 @@ package final class HistorianReader: Sendable {
         let state = try look()
         var entries: [LogEntry] = []
         for segment in state.segments where segment.end > position.rawValue {
-            let walk = try SegmentWalk(segment, journal: configuration.journal) { state.streams[$0]?.descriptor }
+            guard let walk = try walk(segment, in: state) else { continue }
             while entries.count < limit, let entry = try walk.next(after: position.rawValue) {
                 guard case .batch(let batch) = entry.content else { continue }
                 entries.append(LogEntry(position: LogPosition(rawValue: entry.last), content: .batch(batch), isFromDisk: true))

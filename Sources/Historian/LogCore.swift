@@ -206,6 +206,13 @@ extension LogCore.State {
         if tail.hasManyLosses { tail.merge(inFlight: inFlight, reading: cursors.map { ($0.acknowledged, $0.read) }) }
     }
 
+    /// Notes that the file of the segment with the entry after `position` is gone; `false` if that was known.
+    mutating func markMissing(after position: UInt64) -> Bool {
+        guard let index = segments.firstIndex(where: { $0.end > position }), !segments[index].isMissing else { return false }
+        segments[index].isMissing = true
+        return true
+    }
+
     /// Takes the oldest segment from the log; `entries` are what is in it, where a cursor stands within it.
     mutating func removeOldestSegment(entries: (entries: [SegmentWalk.Content], missing: StreamTallies)?) {
         guard let segment = segments.first else { return }

@@ -131,6 +131,7 @@ extension GatewayError {
         switch number {
         case ENOSPC, EDQUOT, EFBIG:
             return GatewayError(.storageFull, resource: "log \(path)", operation: operation, "\(text): free space on this file system")
+        case ENOENT: return GatewayError(.notFound, resource: "log \(path)", operation: operation, text)
         case EACCES, EPERM, EROFS:
             return GatewayError(
                 .storageFailed, resource: "log \(path)", operation: operation,

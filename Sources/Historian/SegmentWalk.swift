@@ -20,13 +20,14 @@ final class SegmentWalk {
     private var seen: UInt64
     private var waiting: SegmentEntry?
 
-    /// A walk through a segment whose file is gone finds one hole.
+    /// A walk through a segment that is known to be missing finds one hole. Throws `.notFound` when the file is gone without
+    /// that being known: retention may just have taken it.
     init(_ segment: Segment, journal: String, catalogue: @escaping Catalogue) throws(GatewayError) {
         self.segment = segment
         seen = segment.base - 1
         let path = journal + "/" + segment.fileName
         reader =
-            segment.isMissing || !Files.exists(path)
+            segment.isMissing
             ? nil : try SegmentReader(path: path, epoch: segment.epoch, end: segment.bytes, catalogue: catalogue)
     }
 

@@ -27,8 +27,14 @@ package struct Tally: Sendable, Hashable {
         }
         partial &+= 1
         if present.count < tagCount { present.append(contentsOf: repeatElement(0, count: tagCount - present.count)) }
-        let covered = min(tagCount, presence.count * 64)
-        for tag in 0..<covered { present[tag] &+= presence[tag >> 6] >> UInt64(tag & 63) & 1 }
+        present.withUnsafeMutableBufferPointer { present in
+            for (word, bits) in presence.enumerated() {
+                let first = word &* 64
+                let count = min(64, min(tagCount, present.count) - first)
+                guard count > 0 else { break }
+                for bit in 0..<count { present[first &+ bit] &+= bits &>> UInt64(truncatingIfNeeded: bit) & 1 }
+            }
+        }
     }
 
     package static func += (left: inout Tally, right: Tally) {

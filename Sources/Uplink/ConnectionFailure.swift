@@ -87,7 +87,7 @@ struct ConnectionFailure: Sendable {
         case (.consent, _):
             return (
                 .connectionFailed,
-                "the broker closed the connection before it accepted us\(cluster.isTLS ? "; it may require another client certificate" : "; does it expect TLS?"): "
+                "the broker closed the connection before it accepted us\(cluster.isTLS ? "; it may refuse our certificate" : "; does it expect TLS?"): "
                     + "the broker's log says why"
             )
         case (.connected, Self.connectionLost), (.connected, Int32(MOSQ_ERR_NO_CONN.rawValue)):

@@ -4,7 +4,6 @@ internal import Telemetry
 ///
 /// What a stream's documents have in common is worked out once; the rest is written into one buffer that is used again and again.
 struct JSONPayloadEncoder {
-    private let site: String
     private let topicTemplate: TopicTemplate
     private var streams: [StreamID: Stream] = [:]
     private var buffer: [UInt8] = []
@@ -14,7 +13,6 @@ struct JSONPayloadEncoder {
 
     /// Throws a `GatewayError` for a template that gives no topic.
     init(topicTemplate: String, site: String, resource: String) throws(GatewayError) {
-        self.site = site
         self.topicTemplate = try TopicTemplate(topicTemplate, site: site, resource: resource)
     }
 

@@ -15,7 +15,8 @@ struct PayloadEncoder {
         case .sparkplugB(let group, let node):
             do {
                 edgeNode = try EdgeNode(
-                    groupID: group, nodeID: node, firstBirthDeathSequence: UInt8(truncatingIfNeeded: configuration.epoch))
+                    groupID: group, nodeID: node, firstBirthDeathSequence: UInt8(truncatingIfNeeded: configuration.epoch),
+                    version: configuration.gatewayVersion)
             } catch {
                 throw GatewayError(
                     .configurationInvalid, resource: configuration.resource, operation: "configure",

@@ -16,6 +16,8 @@ package final class Route: Sendable {
     private let preflight: @Sendable () throws -> Void
     private let encoder: Mutex<PayloadEncoder>
     private let shared = Mutex(RouteStatus())
+    /// Ties the log lines of one outage together.
+    private let outage = Mutex<TraceID?>(nil)
 
     /// The most log entries that are read at once.
     static let entriesMax = 32
@@ -182,12 +184,16 @@ package final class Route: Sendable {
             status.retryCount = 0
             return status
         }
-        logger.info(
-            "connected",
-            metadata: [
-                "cluster": "\(cluster.name)", "broker": "\(cluster.address)", "tls": "\(status.tlsVersion ?? "none")",
-                "cipher": "\(status.cipher ?? "none")",
-            ])
+        var metadata: Logger.Metadata = [
+            "cluster": "\(cluster.name)", "broker": "\(cluster.address)", "tls": "\(status.tlsVersion ?? "none")",
+            "cipher": "\(status.cipher ?? "none")",
+        ]
+        let ended = outage.withLock { outage in
+            defer { outage = nil }
+            return outage
+        }
+        if let ended { metadata["trace_id"] = "\(ended)" }
+        logger.info("connected", metadata: metadata)
     }
 
     /// Says once per kind of trouble what is wrong; the attempts in between are for `debug`.
@@ -200,9 +206,16 @@ package final class Route: Sendable {
             status.retryCount = failures
             return isNew
         }
+        let trace = outage.withLock { outage in
+            let trace = outage ?? TraceID()
+            outage = trace
+            return trace
+        }
         logger.log(
             level: isNew ? .warning : .debug, "not connected",
-            metadata: ["error_chain": .chain(of: error), "retry_count": "\(failures)", "next": "\(next)"])
+            metadata: [
+                "error_chain": .chain(of: error), "retry_count": "\(failures)", "next": "\(next)", "trace_id": "\(trace)",
+            ])
     }
 
     /// An orderly end: the node's death is published by us, because the broker forgets the will at DISCONNECT (MQTT 3.1.1, 3.14.4).

@@ -63,6 +63,8 @@ package struct RouteConfiguration: Sendable, Hashable {
     package var clientID: String
     /// The number of this start of the process, for the birth/death sequence of Sparkplug.
     package var epoch: UInt32
+    /// The gateway's version, told in the Sparkplug birth; empty to leave it out.
+    package var gatewayVersion: String
     /// How long one attempt may take from the first packet to the broker's consent.
     package var connectTimeout: Duration
     package var backoffInitial: Duration
@@ -70,7 +72,7 @@ package struct RouteConfiguration: Sendable, Hashable {
 
     package init(
         name: String, site: String, clusters: [Cluster], payload: Payload, tls: TLS?, inFlight: Int = 64,
-        inFlightBytes: Int = 4 << 20, keepAlive: Duration = .seconds(30), clientID: String, epoch: UInt32,
+        inFlightBytes: Int = 4 << 20, keepAlive: Duration = .seconds(30), clientID: String, epoch: UInt32, gatewayVersion: String = "",
         connectTimeout: Duration = .seconds(15), backoffInitial: Duration = .milliseconds(500), backoffMaximum: Duration = .seconds(30)
     ) {
         self.name = name
@@ -83,6 +85,7 @@ package struct RouteConfiguration: Sendable, Hashable {
         self.keepAlive = keepAlive
         self.clientID = clientID
         self.epoch = epoch
+        self.gatewayVersion = gatewayVersion
         self.connectTimeout = connectTimeout
         self.backoffInitial = backoffInitial
         self.backoffMaximum = backoffMaximum

@@ -68,7 +68,7 @@ struct SessionDriver: ~Copyable {
             throw failure(MosquittoClient.Result(code: ConnectionFailure.systemError, errorNumber: errno))
         }
         let events = descriptors[0].revents
-        if events & Int16(POLLOUT) != 0 { try require(client.write()) }
+        // Reading comes first: a broker that refuses our certificate says so and hangs up, and a failed write would lose what it said.
         if events & Int16(POLLIN | POLLHUP | POLLERR) != 0 {
             let wasInHandshake = phase == .handshake
             try require(client.read())
@@ -81,6 +81,7 @@ struct SessionDriver: ~Copyable {
                 }
             }
         }
+        if events & Int16(POLLOUT) != 0 { try require(client.write()) }
         let now = time.now
         if now >= nextKeepAlive {
             nextKeepAlive = now.advanced(by: .seconds(1))

@@ -57,6 +57,7 @@ struct SchemaCommand: ParsableCommand {
     var document: Document
 
     func run() throws {
-        Output.line(document == .site ? JSONSchema.site : JSONSchema.protocolDefinition)
+        // The text ends its last line itself.
+        print(document == .site ? JSONSchema.site : JSONSchema.protocolDefinition, terminator: "")
     }
 }

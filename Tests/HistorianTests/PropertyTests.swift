@@ -46,7 +46,7 @@ struct PropertyTests {
 
     @Test func randomWorkMatchesTheModel() async throws {
         let seed = testSeed("randomWork")
-        for round in 0..<6 { try await work(seed: seed &+ UInt64(round) &* 7919, steps: 250) }
+        for round in 0..<4 { try await work(seed: seed &+ UInt64(round) &* 7919, steps: 250) }
     }
 
     private func work(seed: UInt64, steps: Int) async throws {
@@ -125,7 +125,6 @@ struct PropertyTests {
                     for index in model.readers.indices { model.readers[index].didSave() }
                 }
                 log = try await reopened(&log, &cursors, folder, disk)
-                print("REOPEN", seed, step, isCrash, log.recovery, log.debugView)
                 let kept = Int(try Historian.openReadOnly(folder: folder.log).end().rawValue)
                 #expect(isCrash ? kept <= model.entries.count : kept == model.entries.count, context)
                 model.entries.removeLast(max(0, model.entries.count - kept))
@@ -140,9 +139,7 @@ struct PropertyTests {
                 }
             }
             if step % 10 == 0 {
-                let broken = try await log.ledger().unbalanced.first
-                if let broken { print("BROKEN", seed, step, broken); let st = log.debugView; print(st); _ = TemporaryFolder.run("cp", "-r", folder.log, "/tmp/broken-log"); return }
-                #expect(broken == nil, context)
+                #expect(try await log.ledger().unbalanced.first == nil, context)
             }
         }
         disk.faults.withLock {
@@ -196,7 +193,8 @@ struct PropertyTests {
             case .gap(let samples):
                 let starts = candidates.filter { $0 <= position } + place.places.filter { $0 <= position }
                 guard let start = starts.first(where: { model.samples(after: $0, through: position) == samples }) else {
-                    Issue.record("a gap of \(samples) samples ends at \(position), but none that begins in \(candidates) has so many; \(context)")
+                    Issue.record(
+                        "a gap of \(samples) samples ends at \(position), but none that begins in \(candidates) has so many; \(context)")
                     return
                 }
                 place.read = start

@@ -87,6 +87,7 @@ private struct Received {
         var current = try await subscriber(broker, topic: "t/#", tls: certificates)
         // The route waits for at least half of this, so that a subscriber is back before it.
         let route = try RunningRoute([("localhost", broker.port)], tls: .client(in: certificates), backoff: .seconds(4))
+        try await route.until("connected") { $0.state == .connected }
         var received = Received(route.streams)
         let rounds = 3
         let perRound = 300
@@ -99,10 +100,11 @@ private struct Received {
                 broker.kill()
                 try await route.until("the loss noticed") { $0.state != .connected }
                 try broker.start()
-                // mosquitto_sub gives up when TLS breaks off: what it saw until then counts, another one goes on.
-                _ = try await current.waitForExit()
-                while let line = try? await current.line(where: { $0.hasPrefix("t/") }) { try received.take(line) }
-                current = try await subscriber(broker, topic: "t/#", tls: certificates)
+                // mosquitto_sub may give up when TLS breaks off: what it saw until then counts, another one goes on.
+                let next = try await subscriber(broker, topic: "t/#", tls: certificates)
+                while let line = try? await current.line(within: .seconds(1), where: { $0.hasPrefix("t/") }) { try received.take(line) }
+                await current.stop()
+                current = next
                 try await route.until("connected again") { $0.connections > connections }
             }
         }

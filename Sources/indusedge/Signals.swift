@@ -1,19 +1,26 @@
 internal import Foundation
 
-/// Returns on SIGTERM or SIGINT, which from then on no longer end the process by themselves.
-///
-/// Throws `CancellationError` when the task is cancelled first.
-func untilSignalled() async throws {
-    let signals = [SIGTERM, SIGINT]
-    for signal in signals { Foundation.signal(signal, SIG_IGN) }
-    let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-    let sources = signals.map { signal in
-        let source = DispatchSource.makeSignalSource(signal: signal, queue: .global())
-        source.setEventHandler { continuation.yield() }
-        source.resume()
-        return source
+/// SIGTERM and SIGINT as something to wait for. From its making on they no longer end the process by themselves, so it is made before
+/// anybody is told that the program is ready.
+struct StopSignals: Sendable {
+    private let arrivals: AsyncStream<Void>
+
+    init() {
+        let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        let sources = [SIGTERM, SIGINT].map { number in
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler { continuation.yield() }
+            source.resume()
+            return source
+        }
+        continuation.onTermination = { _ in for source in sources { source.cancel() } }
+        arrivals = stream
     }
-    defer { for source in sources { source.cancel() } }
-    for await _ in stream { return }
-    try Task.checkCancellation()
+
+    /// Returns when one has arrived. Throws `CancellationError` when the task is cancelled first.
+    func wait() async throws {
+        for await _ in arrivals { return }
+        try Task.checkCancellation()
+    }
 }

@@ -61,6 +61,7 @@ struct SimulateCommand: AsyncParsableCommand {
     func run() async throws {
         try await reportingErrors {
             let script = try script()
+            let stop = StopSignals()
             var servers: [ModbusServer] = []
             for text in machines {
                 let (kind, port) = try SimulateCommand.parse(text)
@@ -71,7 +72,7 @@ struct SimulateCommand: AsyncParsableCommand {
                 Thread.detachNewThread { host.run() }
                 Output.line("\(kind.rawValue) listens on 127.0.0.1:\(server.port)")
             }
-            try await untilSignalled()
+            try await stop.wait()
             for server in servers { server.stop() }
         }
     }

@@ -38,6 +38,7 @@ struct WatchCommand: AsyncParsableCommand {
                 throw ValidationError("--broker is '\(broker)', expected host:port")
             }
             let time = SystemTime()
+            let stop = StopSignals()
             let cluster = RouteConfiguration.Cluster(name: "watched", host: String(broker[..<colon]), port: port)
             let subscriber = Subscriber(
                 cluster: cluster,
@@ -58,7 +59,7 @@ struct WatchCommand: AsyncParsableCommand {
                     }
                 }
                 group.addTask { try await PlantView(observer: observer, data: data, time: time).run(until: deadline) }
-                group.addTask { try await untilSignalled() }
+                group.addTask { try await stop.wait() }
                 // The clock or the signal ends it; the subscriber never ends by itself.
                 defer { group.cancelAll() }
                 try await group.next()

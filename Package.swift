@@ -28,6 +28,7 @@ let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 
@@ -63,13 +64,13 @@ let package = Package(
             "Gateway",
             [
                 "Telemetry", "GatewayCore", "Definitions", "Acquisition", "ModbusAdapter", "Historian", "Scoring", "Sparkplug",
-                "Uplink", "Identity", logging, lifecycle,
+                "Uplink", "Identity", logging, lifecycle, signals,
             ]),
         .executableTarget(
             name: "indusedge",
             dependencies: [
                 "Telemetry", "GatewayCore", "Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation",
-                "Sparkplug", "Uplink", arguments, logging,
+                "Sparkplug", "Uplink", arguments, logging, signals,
             ],
             exclude: ["README.md"], swiftSettings: settings),
         .target(

@@ -33,10 +33,9 @@ package struct GatewayService: Sendable {
         let log = try openLog()
         do {
             let services = try prepare(log)
-            var configuration = ServiceGroupConfiguration(
-                services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger))
+            var configuration = ServiceGroupConfiguration(services: services, logger: quiet(logger))
             configuration.maximumGracefulShutdownDuration = .seconds(20)
-            try await ServiceGroup(configuration: configuration).run()
+            try await run(ServiceGroup(configuration: configuration))
             try await log.close()
         } catch  where error.isCancellation {
             try await log.close()
@@ -47,6 +46,26 @@ package struct GatewayService: Sendable {
             throw error
         }
         logger.notice("gateway stopped", metadata: ["site": "\(site.name)"])
+    }
+
+    /// Runs the group until it ends or a signal tells it to.
+    ///
+    /// The group could watch the signals itself, but only begins to while its services start already: a signal that comes as soon as
+    /// the gateway says that it is there would end the process without a last commit.
+    private func run(_ group: ServiceGroup) async throws {
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        try await withThrowingTaskGroup(of: Bool.self) { tasks in
+            tasks.addTask {
+                try await group.run()
+                return true
+            }
+            tasks.addTask {
+                for await _ in signals { await group.triggerGracefulShutdown() }
+                return false
+            }
+            defer { tasks.cancelAll() }
+            for try await isOver in tasks where isOver { return }
+        }
     }
 
     private func openLog() throws -> Historian {
@@ -64,7 +83,6 @@ package struct GatewayService: Sendable {
         let runners = devices.map { device in
             DeviceRunner(name: device.name, adapter: device.adapter, groups: device.groups, log: log, time: time, logger: logger)
         }
-        // Said by the first service, when the group listens to signals: who reads it may send one.
         var services = [
             service("log") {
                 announce(epoch: log.epoch)

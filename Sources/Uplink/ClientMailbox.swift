@@ -13,6 +13,8 @@ final class ClientMailbox {
     private(set) var events: [Event] = []
     /// What the library said at level error, oldest first.
     private(set) var errors: [String] = []
+    /// Why OpenSSL refused the broker's certificate, as an X509_V_ERR number; 0 if it did not.
+    var verification = 0
     /// Messages from the broker that did not fit.
     private(set) var droppedMessages: UInt64 = 0
 

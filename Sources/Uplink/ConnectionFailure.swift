@@ -145,7 +145,7 @@ struct ConnectionFailure: Sendable {
                 "the broker's certificate is not for “\(cluster.host)”; reach it by a name its certificate carries, or add this name to the certificate"
             )
         }
-        guard phase != .connecting, let verification else { return nil }
+        guard let verification else { return nil }
         switch verificationNumber {
         case Int(X509_V_ERR_CERT_HAS_EXPIRED):
             return (

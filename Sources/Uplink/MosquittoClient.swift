@@ -84,9 +84,12 @@ struct MosquittoClient: ~Copyable {
                 .message(
                     topic: String(cString: topic), payload: [UInt8](UnsafeRawBufferPointer(start: message.pointee.payload, count: count))))
         }
-        mosquitto_log_callback_set(handle) { _, data, level, text in
-            guard level == MOSQ_LOG_ERR, let text else { return }
-            ClientMailbox.of(data)?.putError(String(cString: text))
+        mosquitto_log_callback_set(handle) { handle, data, level, text in
+            guard level == MOSQ_LOG_ERR, let handle, let text, let mailbox = ClientMailbox.of(data) else { return }
+            mailbox.putError(String(cString: text))
+            // The library may free the session before it returns; what its verification found is there only now.
+            let verification = cmosquitto_verify_result(handle)
+            if verification != 0 { mailbox.verification = verification }
         }
     }
 
@@ -105,7 +108,8 @@ struct MosquittoClient: ~Copyable {
     var cipher: String? { cmosquitto_tls_cipher(handle).map { String(cString: $0) } }
     /// Why the broker's certificate was refused, in OpenSSL's number and words.
     var verification: (number: Int, text: String) {
-        let result = cmosquitto_verify_result(handle)
+        let present = cmosquitto_verify_result(handle)
+        let result = present != 0 ? present : mailbox.verification
         return (result, String(cString: cmosquitto_verify_text(result)))
     }
 

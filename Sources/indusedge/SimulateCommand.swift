@@ -61,7 +61,7 @@ struct SimulateCommand: AsyncParsableCommand {
     func run() async throws {
         try await reportingErrors {
             let script = try script()
-            let stop = StopSignals()
+            let stop = await StopSignals()
             var servers: [ModbusServer] = []
             for text in machines {
                 let (kind, port) = try SimulateCommand.parse(text)

@@ -38,7 +38,7 @@ struct WatchCommand: AsyncParsableCommand {
                 throw ValidationError("--broker is '\(broker)', expected host:port")
             }
             let time = SystemTime()
-            let stop = StopSignals()
+            let stop = await StopSignals()
             let cluster = RouteConfiguration.Cluster(name: "watched", host: String(broker[..<colon]), port: port)
             let subscriber = Subscriber(
                 cluster: cluster,

@@ -18,7 +18,6 @@ package struct ReportFilter: Sendable {
     private let unconditional: [UInt64]
     private let hasUnconditional: Bool
     private var lastQuality: [QualityRun] = []
-    private var suppressedPolls: UInt32 = 0
 
     /// `deadbands[i]`: how far tag `i` must move from its last stored value, in engineering units; `nil` for none.
     package init(descriptor: StreamDescriptor, deadbands: [Double?]) {
@@ -41,9 +40,9 @@ package struct ReportFilter: Sendable {
     /// Takes the suppressed samples out of the batch; `false` when nothing of it is to be stored.
     package mutating func apply(to batch: inout SampleBatch) -> Bool {
         let isAllBad = batch.quality.allSatisfy(\.status.isBad)
-        if isAllBad, batch.quality == lastQuality { return suppress() }
+        if isAllBad, batch.quality == lastQuality { return false }
         lastQuality = batch.quality
-        guard !watched.isEmpty else { return keep(&batch) }
+        guard !watched.isEmpty else { return true }
 
         var presence = unconditional
         var kept = 0
@@ -67,25 +66,14 @@ package struct ReportFilter: Sendable {
             presence[tag >> 6] |= 1 << UInt64(tag & 63)
             kept += 1
         }
-        if kept == watched.count { return keep(&batch) }
-        if kept == 0, !hasUnconditional { return suppress() }
+        if kept == watched.count { return true }
+        if kept == 0, !hasUnconditional { return false }
         batch.presence = presence
         for index in watched.indices where !batch.has(watched[index].tag) {
             let offset = descriptor.offsets[watched[index].tag]
             for byte in offset..<offset + descriptor.tags[watched[index].tag].slotWidth { batch.values[byte] = 0 }
         }
-        return keep(&batch)
-    }
-
-    private mutating func keep(_ batch: inout SampleBatch) -> Bool {
-        batch.suppressedPolls = suppressedPolls
-        suppressedPolls = 0
         return true
-    }
-
-    private mutating func suppress() -> Bool {
-        suppressedPolls += 1
-        return false
     }
 
     private func rawNumber(_ batch: SampleBatch, _ tag: Int) -> Double { batch.raw(of: tag, in: descriptor).number ?? .nan }

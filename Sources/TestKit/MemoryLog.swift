@@ -9,6 +9,7 @@ package final class MemoryLog: TelemetryLog {
         var sequences: [UInt64] = []
         var batches: [SampleBatch] = []
         var suppressed: [StreamID: Int] = [:]
+        var suppressedSinceBatch: [StreamID: UInt32] = [:]
         var waiting: [UInt64: CheckedContinuation<Void, any Error>] = [:]
         var nextWaiter: UInt64 = 0
     }
@@ -43,6 +44,7 @@ package final class MemoryLog: TelemetryLog {
             let index = Int(batch.stream.rawValue) - 1
             batch.sequence = state.sequences[index]
             batch.epoch = epoch
+            batch.suppressedPolls = state.suppressedSinceBatch.removeValue(forKey: batch.stream) ?? 0
             state.sequences[index] += 1
             state.batches.append(batch)
             let waiting = Array(state.waiting.values)
@@ -52,7 +54,12 @@ package final class MemoryLog: TelemetryLog {
         for continuation in waiting { continuation.resume() }
     }
 
-    package func countSuppressedPoll(of stream: StreamID) { state.withLock { $0.suppressed[stream, default: 0] += 1 } }
+    package func countSuppressedPoll(of stream: StreamID) {
+        state.withLock { state in
+            state.suppressed[stream, default: 0] += 1
+            state.suppressedSinceBatch[stream, default: 0] += 1
+        }
+    }
 
     package func cursor(named name: String, from: CursorStart = .oldest) -> any LogCursor {
         MemoryCursor(log: self, name: name, at: from == .oldest ? 0 : batches.count)

@@ -76,14 +76,12 @@ struct ConnectionFailure: Sendable {
             return (
                 .connectionFailed, "the name \(cluster.host) cannot be resolved (\(reason)); check the name, and the DNS of this machine"
             )
+        // The library begins the handshake before its connect returns; this is how it says that the handshake broke there.
+        case (.connecting, Self.systemError) where errorNumber == EPROTO: return brokenHandshake
         case (.connecting, _): return unreachable
         case (_, Int32(MOSQ_ERR_KEEPALIVE.rawValue)):
             return (.timedOut, "the broker did not answer a ping for \(keepAliveSeconds) s; the network or the broker hangs")
-        case (.handshake, _):
-            return (
-                .tlsFailed,
-                "the broker closed the connection during the TLS handshake; it may refuse our certificate: the broker's log says why"
-            )
+        case (.handshake, _): return brokenHandshake
         case (.consent, _):
             return (
                 .connectionFailed,
@@ -99,6 +97,10 @@ struct ConnectionFailure: Sendable {
             let reason = code == Self.systemError ? String(cString: strerror(errorNumber)) : MosquittoClient.text(of: code)
             return (.connectionLost, "the connection broke: \(reason)")
         }
+    }
+
+    private var brokenHandshake: (GatewayError.Code, String) {
+        (.tlsFailed, "the broker closed the connection during the TLS handshake; it may refuse our certificate: the broker's log says why")
     }
 
     private var unreachable: (GatewayError.Code, String) {

@@ -28,7 +28,7 @@ struct DeviceMachineTests {
     @Test("without a connection, tags are reported unavailable on their deadlines until the next attempt, for ever and boundedly apart")
     func outage() {
         var machine = machine()
-        var generator = SplitMix(seed: 7)
+        var generator = SeededGenerator(seed: 7)
         #expect(machine.next(at: at(0)) == .connect)
         var now: Int64 = 0
         for attempt in 1...20 {

@@ -51,7 +51,7 @@ struct ReadPlannerTests {
     @Test("whatever the tags, every field lies whole in exactly one request within the limits")
     func property() throws {
         let seed = seedOfThisRun()
-        var generator = SplitMix(seed: seed)
+        var generator = SeededGenerator(seed: seed)
         for _ in 0..<300 {
             let addresses = (0..<Int.random(in: 1...300, using: &generator)).map { _ in
                 let area = UInt8.random(in: 1...4, using: &generator)

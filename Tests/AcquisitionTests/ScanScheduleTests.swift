@@ -39,7 +39,7 @@ struct ScanScheduleTests {
     @Test("over any pattern of delays, polls and missed polls add up to the periods gone by")
     func balance() {
         let seed = seedOfThisRun()
-        var generator = SplitMix(seed: seed)
+        var generator = SeededGenerator(seed: seed)
         for _ in 0..<200 {
             let period = Int64.random(in: 1...50, using: &generator)
             let phase = Int64.random(in: 0...period, using: &generator)

@@ -1,11 +1,12 @@
 import Definitions
 import Foundation
+import TestKit
 import Testing
 
 @Suite struct MutationTests {
     /// Whatever happens to a valid document, the loader ends, and says where each problem is.
     @Test func damagedDocumentsNeverCrash() throws {
-        var random = Seeded.fromEnvironment()
+        var random = SeededGenerator()
         let folder = try TemporaryFolder()
         let original = LoadingTests.example
         let lineCount = original.split(separator: "\n", omittingEmptySubsequences: false).count
@@ -27,7 +28,7 @@ import Testing
 
     private static let tokens = ["*a", "&a ", "<<: ", "${X}", "~", "null", "1e99", "---\n", "!!int ", "? "]
 
-    private func damaged(_ bytes: [UInt8], with random: inout Seeded) -> [UInt8] {
+    private func damaged(_ bytes: [UInt8], with random: inout SeededGenerator) -> [UInt8] {
         var bytes = bytes
         for _ in 0..<Int.random(in: 1...4, using: &random) {
             let place = Int.random(in: 0..<bytes.count, using: &random)

@@ -69,7 +69,7 @@ struct BackoffTests {
     @Test("waits grow, are jittered over half of their bound, and never pass the maximum")
     func growth() {
         var backoff = Backoff(initial: .milliseconds(100), maximum: .seconds(5))
-        var generator = SplitMix(seed: 3)
+        var generator = SeededGenerator(seed: 3)
         var bound = 100
         for attempt in 1...100 {
             let wait = backoff.next(using: &generator)

@@ -35,7 +35,7 @@ struct GatewayServiceTests {
     @Test("cancelled at any moment, the whole pipeline ends without a retry, an error or a warning, and the store opens again")
     func cancellation() async throws {
         let seed = seedOfThisRun()
-        var generator = SplitMix(seed: seed)
+        var generator = SeededGenerator(seed: seed)
         let peer = try await ModbusPeer()
         let broker = try MosquittoBroker(.plain)
         let folder = try TemporaryFolder()

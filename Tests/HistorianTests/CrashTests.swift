@@ -1,5 +1,6 @@
 import GatewayCore
 import Telemetry
+import TestKit
 import Testing
 
 @testable import Historian
@@ -39,7 +40,7 @@ struct CrashTests {
     }
 
     @Test(.enabled(if: CrashTests.childFolder == nil)) func killedInMidWriteTheStoreOpensByItselfAndHasWhatWasConfirmed() async throws {
-        let seed = testSeed("killed")
+        let seed = seedOfThisRun()
         var random = SeededGenerator(seed: seed)
         let folder = TemporaryFolder()
         var confirmed: [UInt32: Int] = [:]

@@ -1,4 +1,5 @@
 import Telemetry
+import TestKit
 import Testing
 
 @testable import Historian
@@ -129,7 +130,7 @@ struct JournalCodecTests {
     }
 
     @Test func mutatedPayloadsNeverTrapAndWhatDecodesEncodesAgain() {
-        let seed = testSeed("mutatedPayloads")
+        let seed = seedOfThisRun()
         var random = SeededGenerator(seed: seed)
         for _ in 0..<30_000 {
             guard let (_, record) = Self.records.randomElement(using: &random) else { continue }

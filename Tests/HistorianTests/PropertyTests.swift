@@ -1,6 +1,7 @@
 import GatewayCore
 import Synchronization
 import Telemetry
+import TestKit
 import Testing
 
 @testable import Historian
@@ -45,7 +46,7 @@ struct PropertyTests {
     }
 
     @Test func randomWorkMatchesTheModel() async throws {
-        let seed = testSeed("randomWork")
+        let seed = seedOfThisRun()
         for round in 0..<4 { try await work(seed: seed &+ UInt64(round) &* 7919, steps: 250) }
     }
 

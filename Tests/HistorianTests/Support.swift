@@ -54,26 +54,6 @@ func writeBytes(_ bytes: [UInt8], to path: String) throws {
     if count != bytes.count { throw GatewayError.storage(errno, path, "write") }
 }
 
-/// The seed of a property test: from `INDUS_SEED`, or new. Printed, so that a failure can be replayed.
-func testSeed(_ name: String) -> UInt64 {
-    let seed = getenv("INDUS_SEED").flatMap { UInt64(String(cString: $0)) } ?? UInt64.random(in: 1...1_000_000)
-    print("\(name): INDUS_SEED=\(seed)")
-    return seed
-}
-
-/// SplitMix64 (G. Steele et al., "Fast Splittable Pseudorandom Number Generators", 2014).
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-        return word ^ word >> 31
-    }
-}
-
 /// A disk that refuses when it is told to.
 final class FaultyDisk: JournalDisk {
     struct Faults { var write = 0, synchronize = 0, bytesLeft = Int.max }

@@ -1,6 +1,7 @@
 import Foundation
 import SwiftProtobuf
 import Telemetry
+import TestKit
 import Testing
 
 @testable import Sparkplug

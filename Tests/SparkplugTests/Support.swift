@@ -1,29 +1,11 @@
 import Foundation
 import Telemetry
+import TestKit
 import Testing
 
 @testable import Sparkplug
 
-/// Random numbers that a printed seed brings back: `INDUS_SEED=7 swift test`.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    /// Takes the seed of the environment, or a fresh one, and prints it.
-    init(_ test: String = #function) {
-        let seed = ProcessInfo.processInfo.environment["INDUS_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 0...UInt64(UInt32.max))
-        print("\(test): INDUS_SEED=\(seed)")
-        state = seed
-    }
-
-    // SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
+extension SeededGenerator {
     mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
 
     mutating func text(_ lengths: ClosedRange<Int>) -> String {

@@ -26,6 +26,18 @@ import Testing
         return trouble
     }
 
+    /// The trouble that a TLS alert of the broker tells of. A broker that closes with our CONNECT unread resets the connection, and the reset
+    /// may overtake its alert: such an attempt must at least point at the certificate, and the next one shows the alert.
+    private func alert(_ port: UInt16, _ tls: RouteConfiguration.TLS, _ words: String) async throws -> String {
+        var last = ""
+        for _ in 0..<10 {
+            last = try await trouble("localhost", port, tls)
+            if last.contains(words) { return last }
+            #expect(last.contains("it may refuse our certificate"), "\(last)")
+        }
+        return last
+    }
+
     @Test func nobodyListens() async throws {
         let trouble = try await trouble("localhost", try MosquittoBroker.freePort(), .client(in: certificates))
         #expect(trouble.contains("nothing listens there (connection refused)"), "\(trouble)")
@@ -59,22 +71,25 @@ import Testing
     @Test func theBrokerRequiresAClientCertificate() async throws {
         let broker = try MosquittoBroker(.tls(folder: certificates.path))
         let tls = RouteConfiguration.TLS(ca: "\(certificates.path)/ca.crt", certificate: nil, key: nil)
-        let trouble = try await trouble("localhost", broker.port, tls)
-        #expect(trouble.contains("the broker requires a client certificate; give the route `certificate` and `key`"), "\(trouble)")
+        let words = "the broker requires a client certificate; give the route `certificate` and `key`"
+        let trouble = try await alert(broker.port, tls, words)
+        #expect(trouble.contains(words), "\(trouble)")
     }
 
     @Test func ourCertificateIsOfAnAuthorityTheBrokerDoesNotKnow() async throws {
         let broker = try MosquittoBroker(.tls(folder: certificates.path))
         let tls = RouteConfiguration.TLS.client(in: foreign, ca: "\(certificates.path)/ca.crt")
-        let trouble = try await trouble("localhost", broker.port, tls)
-        #expect(trouble.contains("the broker does not know the authority that signed our certificate"), "\(trouble)")
+        let words = "the broker does not know the authority that signed our certificate"
+        let trouble = try await alert(broker.port, tls, words)
+        #expect(trouble.contains(words), "\(trouble)")
     }
 
     @Test func ourCertificateHasExpired() async throws {
         let broker = try MosquittoBroker(.tls(folder: certificates.path, ca: "\(expired.path)/ca.crt"))
         let tls = RouteConfiguration.TLS.client(in: expired, ca: "\(certificates.path)/ca.crt")
-        let trouble = try await trouble("localhost", broker.port, tls)
-        #expect(trouble.contains("our certificate \(expired.path)/gateway.crt has expired"), "\(trouble)")
+        let words = "our certificate \(expired.path)/gateway.crt has expired"
+        let trouble = try await alert(broker.port, tls, words)
+        #expect(trouble.contains(words), "\(trouble)")
     }
 
     @Test func theBrokerOffersOnlyTLS12() async throws {

@@ -51,7 +51,7 @@ private let now = MonotonicInstant(nanoseconds: 0)
     }
 
     @Test func agreesWithASimpleModelForAnyOrderOfAcknowledgements() {
-        var generator = seededGenerator()
+        var generator = SeededGenerator()
         for _ in 0..<200 {
             var window = InFlightWindow(messagesMax: 16, bytesMax: 500)
             var model: [(position: UInt64, ticket: UInt64, left: Int, samples: UInt64, bytes: Int)] = []

@@ -128,7 +128,7 @@ private func text(_ type: DataType, _ value: Variant, _ scaling: Scaling = .iden
     }
 
     @Test func readsBackAsWhatFoundationWouldSay() throws {
-        var generator = seededGenerator()
+        var generator = SeededGenerator()
         for _ in 0..<300 {
             let (batch, descriptor) = randomBatch(&generator)
             let document = try document(encoded(batch, descriptor))

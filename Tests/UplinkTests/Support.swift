@@ -9,13 +9,6 @@ import Testing
 
 @testable import Uplink
 
-/// The generator of a property test; the printed seed replays it.
-func seededGenerator() -> SplitMix {
-    let seed = seedOfThisRun()
-    print("INDUS_SEED=\(seed)")
-    return SplitMix(seed: seed)
-}
-
 /// Certificates that are valid now: made once for all tests, because keys take their time.
 enum Certificates {
     static let shared = make(at: SystemTime().utc)

@@ -32,7 +32,7 @@ package final class DeviceMonitor: Sendable {
 
 /// The status as a stream of samples, so that it is kept and goes up like any other.
 package enum DiagnosticsStream {
-    package static let group = "diagnostics"
+    package static let group = StreamDescriptor.diagnosticsGroup
 
     package static func descriptor(device: String) -> StreamDescriptor {
         StreamDescriptor(

@@ -25,9 +25,9 @@ struct DefinitionBuilder {
 
     private mutating func buildScanGroups(_ spec: ObjectValue) -> [ScanGroup] {
         spec.map("scanGroups").compactMap { entry in
-            if entry.key == DefinitionBuilder.reservedGroup {
+            if StreamDescriptor.folder(ofGroup: entry.key) != nil {
                 report(
-                    entry.keyPosition, entry.value.path, "scan group name '\(entry.key)' is reserved for the scores of assets",
+                    entry.keyPosition, entry.value.path, "scan group name '\(entry.key)' is reserved for what the gateway finds out itself",
                     value: entry.key,
                     suggestion: "choose another name")
             }
@@ -35,9 +35,6 @@ struct DefinitionBuilder {
             return ScanGroup(name: entry.key, period: period)
         }
     }
-
-    /// The name under which the gateway stores the health of assets.
-    private static let reservedGroup = "health"
 
     private typealias BuiltTag = (definition: TagDefinition, source: ObjectValue)
 

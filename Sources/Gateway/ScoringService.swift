@@ -68,10 +68,12 @@ struct ScoringService: Sendable {
         let assessment = asset.scorer.assessment(at: time)
         log.append(HealthStream.batch(assessment, stream: asset.stream, descriptor: asset.descriptor))
         if assessment.state != asset.lastState {
+            let isKnown = assessment.state != .learning && assessment.state != .noData
             logger.log(
                 level: assessment.state == .alarm ? .warning : .info, "health of an asset changed",
                 metadata: [
-                    "asset": "\(asset.scorer.name)", "state": "\(assessment.state.rawValue)", "health": "\(Int(assessment.health))",
+                    "asset": "\(asset.scorer.name)", "state": "\(assessment.state.rawValue)",
+                    "health": "\(isKnown ? String(Int(assessment.health)) : "unknown")",
                     "reason": "\(assessment.reason)",
                 ])
             asset.lastState = assessment.state

@@ -24,6 +24,15 @@ package final class DedicatedThread: SerialExecutor, Sendable {
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
         var thread = pthread_t()
         let start = Unmanaged.passRetained(queue).toOpaque()
+        // A thread begins with its maker's signal mask. Signals are for those who wait for them: delivered to this thread, a SIGTERM would
+        // be lost to them, or end the process.
+        var blocked = sigset_t()
+        var makersMask = sigset_t()
+        sigfillset(&blocked)
+        // What a fault of the thread itself raises stays, so that it is reported.
+        for fault in [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT] { sigdelset(&blocked, fault) }
+        pthread_sigmask(SIG_SETMASK, &blocked, &makersMask)
+        defer { pthread_sigmask(SIG_SETMASK, &makersMask, nil) }
         let result = pthread_create(
             &thread, &attributes,
             { argument in

@@ -144,7 +144,9 @@ struct ModbusContext: ~Copyable {
         var message = text(of: code)
         switch (code, endpoint) {
         case (ECONNREFUSED, _): message = "nothing listens at \(endpoint) (\(message)); is the device on, and is the port right?"
-        case (ETIMEDOUT, _), (EINPROGRESS, _), (EHOSTUNREACH, _), (ENETUNREACH, _):
+        // libmodbus leaves the number of the connect that it gave up waiting for.
+        case (ETIMEDOUT, _), (EINPROGRESS, _): message = "no answer from \(endpoint) in time; is the cable in, and is the address right?"
+        case (EHOSTUNREACH, _), (ENETUNREACH, _):
             message = "no answer from \(endpoint) (\(message)); is the cable in, and is the address right?"
         case (ENOENT, .rtu), (ENXIO, .rtu), (ENODEV, .rtu):
             message = "there is no serial port at \(endpoint) (\(message)); is the adapter plugged in?"

@@ -2,7 +2,7 @@ package import Telemetry
 
 /// The derived stream that carries an asset's assessments: device = the asset's name, group = `health`.
 package enum HealthStream {
-    package static let group = "health"
+    package static let group = StreamDescriptor.healthGroup
     /// Most bytes of the reason; a longer one is cut.
     package static let reasonCapacity = 240
 

@@ -30,9 +30,6 @@ struct DeviceMetrics: Sendable {
     private var indices: [MetricDefinition.Identity: Int] = [:]
     private var names: [String: Int] = [:]
 
-    /// The group whose metrics go into the folder `Health`.
-    static let healthGroup = "health"
-
     init(id: String, group: String, node: String) {
         self.id = id
         birthTopic = SparkplugTopic(group: group, type: .deviceBirth, node: node, device: id).text
@@ -62,7 +59,7 @@ struct DeviceMetrics: Sendable {
 
     /// The plain name for who comes first; the group's, then the type's help where it is taken.
     private func freeName(for identity: MetricDefinition.Identity) -> String {
-        let plain = identity.group == DeviceMetrics.healthGroup ? "Health/\(identity.tag)" : identity.tag
+        let plain = StreamDescriptor.folder(ofGroup: identity.group).map { "\($0)/\(identity.tag)" } ?? identity.tag
         let inGroup = "\(identity.group)/\(identity.tag)"
         var candidate = plain
         if names[candidate] != nil { candidate = inGroup }

@@ -104,6 +104,21 @@ package struct StreamDescriptor: Sendable, Hashable, Codable {
         valueBytes = next
     }
 
+    /// The group of an asset's scores.
+    package static let healthGroup = "health"
+    /// The group in which a device's connection and polls are told of.
+    package static let diagnosticsGroup = "diagnostics"
+
+    /// For a group that the gateway makes itself, the folder its tags are shown in, so that they cannot be taken for a device's:
+    /// `Health/score`. `nil` for scan groups, which must not have such a name.
+    package static func folder(ofGroup group: String) -> String? {
+        switch group {
+        case healthGroup: "Health"
+        case diagnosticsGroup: "Diagnostics"
+        default: nil
+        }
+    }
+
     private enum CodingKeys: String, CodingKey { case device, group, tags }
 
     package init(from decoder: any Decoder) throws {

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Historian
+internal import Telemetry
 
 struct LedgerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -43,7 +44,9 @@ struct LedgerCommand: AsyncParsableCommand {
             ]
         }
         if tags {
-            for tag in ledger.tags { rows.append(row("\(tag.device).\(tag.tag)", tag)) }
+            for tag in ledger.tags {
+                rows.append(row("\(tag.device).\(StreamDescriptor.folder(ofGroup: tag.group).map { $0 + "/" } ?? "")\(tag.tag)", tag))
+            }
         } else {
             for device in ledger.tags.map(\.device).uniqued() {
                 rows.append(row(device, Ledger(tags: ledger.tags.filter { $0.device == device }).total))

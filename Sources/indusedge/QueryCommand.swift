@@ -118,6 +118,7 @@ struct SampleLine: Encodable {
     func print(json: Bool) throws {
         if json { return try Output.json(self) }
         let quality = status == StatusCode.good.description ? "" : "  \(status)"
-        Output.line("\(time)  \(device).\(tag)  \(value?.value.description ?? "-")\(unit.map { " \($0)" } ?? "")\(quality)")
+        let folder = StreamDescriptor.folder(ofGroup: group).map { $0 + "/" } ?? ""
+        Output.line("\(time)  \(device).\(folder)\(tag)  \(value?.value.description ?? "-")\(unit.map { " \($0)" } ?? "")\(quality)")
     }
 }

@@ -62,46 +62,51 @@ struct SimulateCommand: AsyncParsableCommand {
         try await reportingErrors {
             let script = try script()
             let stop = await StopSignals()
-            var servers: [ModbusServer] = []
-            for text in machines {
-                let (kind, port) = try SimulateCommand.parse(text)
-                let machine = kind.make(seed: seed, faults: script.faults(of: kind))
-                let server = try ModbusServer(port: port, registerCount: machine.registers.count)
-                servers.append(server)
-                let host = MachineHost(machine: machine, server: server, speed: speed)
-                Thread.detachNewThread { host.run() }
-                Output.line("\(kind.rawValue) listens on 127.0.0.1:\(server.port)")
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                var servers: [ModbusServer] = []
+                for text in machines {
+                    let (kind, port) = try SimulateCommand.parse(text)
+                    let machine = kind.make(seed: seed, faults: script.faults(of: kind))
+                    let server = try ModbusServer(port: port, registerCount: machine.registers.count)
+                    servers.append(server)
+                    let host = MachineHost(machine: machine, server: server, speed: speed)
+                    group.addTask { try await host.run() }
+                    Output.line("\(kind.rawValue) listens on 127.0.0.1:\(server.port)")
+                }
+                group.addTask { try await stop.wait() }
+                // The signal, or a machine that cannot serve, ends all of them.
+                defer { for server in servers { server.stop() } }
+                try await group.next()
             }
-            try await stop.wait()
-            for server in servers { server.stop() }
         }
     }
 }
 
-/// Moves one machine on with the clock and shows its registers to the server's clients. Confined to the thread that runs it.
-private final class MachineHost: @unchecked Sendable {
+/// Moves one machine on with the clock and shows its registers to the server's clients, on a thread of its own.
+private actor MachineHost {
     private var machine: any SimulatedMachine
     private let server: ModbusServer
     private let speed: Double
     private let time = SystemTime()
+    private let thread: DedicatedThread
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
     init(machine: any SimulatedMachine, server: ModbusServer, speed: Double) {
         self.machine = machine
         self.server = server
         self.speed = speed
+        thread = DedicatedThread(name: machine.name)
     }
 
-    func run() {
+    /// Serves until the server is stopped.
+    func run() throws {
         var last = time.now
-        do {
-            try server.run { registers in
-                let now = time.now
-                machine.advance(by: last.duration(to: now).inSeconds * speed)
-                last = now
-                _ = registers.update(fromContentsOf: machine.registers)
-            }
-        } catch {
-            Output.trouble("error: \(machine.name): \(error)")
+        try server.run { registers in
+            let now = time.now
+            machine.advance(by: last.duration(to: now).inSeconds * speed)
+            last = now
+            _ = registers.update(fromContentsOf: machine.registers)
         }
     }
 }

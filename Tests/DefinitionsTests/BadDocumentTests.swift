@@ -122,7 +122,7 @@ extension String {
         BadDocument(head + "metadata: {name: p, version: 1.0.0}\n" + tail.replacing("100ms", with: "1ns"), "6:22: error: 1ns is out of range 1ms…1d"),
         BadDocument(head + "metadata: {name: p, version: 1.0.0}\n" + tail.replacing("100ms", with: "3650d"), "6:22: error: 3650d is out of range 1ms…1d"),
         BadDocument(head + "metadata: {name: p, version: 1.0.0}\n" + tail.replacing("100ms", with: "100"), "6:22: error: expected a duration such as 100ms, got '100'", hint: "add a unit: ns, us, ms, s, m, min, h, d"),
-        BadDocument(head + "metadata: {name: p, version: 1.0.0}\n" + tail.replacing("fast", with: "health"), "6:16: error: scan group name 'health' is reserved for the scores of assets"),
+        BadDocument(head + "metadata: {name: p, version: 1.0.0}\n" + tail.replacing("fast", with: "health"), "6:16: error: scan group name 'health' is reserved for what the gateway finds out itself"),
         BadDocument(head + "metadata: {name: p, version: 1.0.0}\n" + tail.replacing("{fast: 100ms}", with: "{}"), "6:15: error: 'spec.scanGroups' is empty, but needs at least 1"),
         BadDocument(head + "metadata: {name: p, version: 1.0.0}\nspec:\n  protocol: modbus\n  scanGroups: {fast: 100ms}\n  tags: []\n", "7:9: error: 'spec.tags' is empty, but needs at least 1"),
         BadDocument(head + "metadata: {name: p, version: 1.0.0}\n" + tail + "---\n" + head + "metadata: {name: p, version: 1.0.0}\n" + tail, "11:18: error: protocol definition 'p' is already defined at FILE:3"),

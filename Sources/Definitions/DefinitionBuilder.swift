@@ -11,7 +11,7 @@ struct DefinitionBuilder {
     /// The definition; `nil` if a part it cannot do without is missing, which is then reported already.
     mutating func build(_ document: ObjectValue) -> ProtocolDefinition? {
         guard let metadata = document.object("metadata"), let spec = document.object("spec") else { return nil }
-        let byteOrder = spec.text("byteOrder").flatMap(RegisterByteOrder.init(word:)) ?? .abcd
+        let byteOrder = spec.text("byteOrder").flatMap(ByteOrder.init(word:)) ?? .abcd
         let scanGroups = buildScanGroups(spec)
         let tags = buildTags(spec, byteOrder: byteOrder, scanGroups: scanGroups)
         diagnostics += AddressOverlap.problems(of: tags.map { ($0.definition, $0.source.located("address")) }, file: file)
@@ -38,7 +38,7 @@ struct DefinitionBuilder {
 
     private typealias BuiltTag = (definition: TagDefinition, source: ObjectValue)
 
-    private mutating func buildTags(_ spec: ObjectValue, byteOrder: RegisterByteOrder, scanGroups: [ScanGroup]) -> [BuiltTag] {
+    private mutating func buildTags(_ spec: ObjectValue, byteOrder: ByteOrder, scanGroups: [ScanGroup]) -> [BuiltTag] {
         var lines: [String: Int] = [:]
         var tags: [BuiltTag] = []
         let sources = spec.objects("tags")
@@ -58,7 +58,7 @@ struct DefinitionBuilder {
         return tags
     }
 
-    private mutating func buildTag(_ source: ObjectValue, byteOrder: RegisterByteOrder, scanGroups: [ScanGroup]) -> TagDefinition? {
+    private mutating func buildTag(_ source: ObjectValue, byteOrder: ByteOrder, scanGroups: [ScanGroup]) -> TagDefinition? {
         checkUnit(source)
         checkScale(source)
         let range = buildRange(source)
@@ -86,7 +86,7 @@ struct DefinitionBuilder {
         if let limits { checkLimitsFit(limits, source: source, type: type, scaling: scaling, access: access) }
         return TagDefinition(
             name: name, address: address, unitCount: unitCount, dataType: type, stringLength: length,
-            byteOrder: source.text("byteOrder").flatMap(RegisterByteOrder.init(word:)) ?? byteOrder, scaling: scaling,
+            byteOrder: source.text("byteOrder").flatMap(ByteOrder.init(word:)) ?? byteOrder, scaling: scaling,
             unit: source.text("unit") ?? "", scanGroup: group, deadband: deadband, access: access, limits: limits, range: range,
             description: source.text("description"), isScored: source.bool("score") ?? true)
     }
@@ -281,7 +281,7 @@ struct DefinitionBuilder {
     }
 }
 
-extension RegisterByteOrder {
+extension ByteOrder {
     /// The order a document calls `bigEndian`, `littleEndian` or by its letters.
     fileprivate init?(word: String) {
         switch word {

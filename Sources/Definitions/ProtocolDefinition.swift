@@ -46,14 +46,6 @@ package struct ScanGroup: Sendable, Equatable {
     }
 }
 
-/// The order of the bytes of a value of several registers, `A` the most significant byte. The raw values are those of the documents.
-package enum RegisterByteOrder: String, Sendable, CaseIterable {
-    case abcd = "ABCD"
-    case cdab = "CDAB"
-    case badc = "BADC"
-    case dcba = "DCBA"
-}
-
 /// One value of a device.
 package struct TagDefinition: Sendable, Equatable {
     package enum Access: String, Sendable, CaseIterable {
@@ -68,7 +60,7 @@ package struct TagDefinition: Sendable, Equatable {
     package var dataType: DataType
     /// Bytes of a string; 0 for other types.
     package var stringLength: Int
-    package var byteOrder: RegisterByteOrder
+    package var byteOrder: ByteOrder
     package var scaling: Scaling
     /// UCUM, case-sensitive; empty for none.
     package var unit: String
@@ -84,7 +76,7 @@ package struct TagDefinition: Sendable, Equatable {
     package var isScored: Bool
 
     package init(
-        name: String, address: ModbusAddress, unitCount: Int, dataType: DataType, stringLength: Int, byteOrder: RegisterByteOrder,
+        name: String, address: ModbusAddress, unitCount: Int, dataType: DataType, stringLength: Int, byteOrder: ByteOrder,
         scaling: Scaling, unit: String, scanGroup: String, deadband: Double? = nil, access: Access, limits: WriteLimits? = nil,
         range: ClosedRange<Double>? = nil, description: String? = nil, isScored: Bool
     ) {

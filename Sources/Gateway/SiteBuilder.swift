@@ -79,7 +79,7 @@ struct SiteBuilder {
     static func field(_ tag: TagDefinition, tag index: Int) -> ReadField {
         ReadField(
             tag: index, area: area(tag.address.table), start: tag.address.offset, count: tag.unitCount, dataType: tag.dataType,
-            byteOrder: order(tag.byteOrder), bit: tag.address.bit)
+            byteOrder: tag.byteOrder, bit: tag.address.bit)
     }
 
     private static func parity(_ parity: ModbusRTUConnection.Parity) -> ModbusEndpoint.Parity {
@@ -97,15 +97,6 @@ struct SiteBuilder {
         case .discrete: 2
         case .holding: 3
         case .input: 4
-        }
-    }
-
-    private static func order(_ order: RegisterByteOrder) -> ByteOrder {
-        switch order {
-        case .abcd: .abcd
-        case .cdab: .cdab
-        case .badc: .badc
-        case .dcba: .dcba
         }
     }
 }

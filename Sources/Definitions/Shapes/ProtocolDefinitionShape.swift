@@ -96,5 +96,5 @@ enum ProtocolDefinitionShape {
             )
         })
 
-    static let byteOrders = ["bigEndian", "littleEndian"] + RegisterByteOrder.allCases.map(\.rawValue)
+    static let byteOrders = ["bigEndian", "littleEndian"] + ByteOrder.allCases.map(\.rawValue)
 }

@@ -53,7 +53,8 @@ struct ScoringService: Sendable {
                 guard case .batch(let batch) = entry.content, let indexes = members[batch.stream] else { continue }
                 for index in indexes {
                     scored[index].scorer.consume(batch)
-                    assess(&scored[index], at: batch.time)
+                    // The batch that tells of an outage is the last one for its duration: held back, it would leave a good health standing.
+                    assess(&scored[index], at: batch.time, isUrgent: batch.quality.allSatisfy { $0.status.isBad })
                 }
             }
             if let last = entries.last { cursor.acknowledge(through: last.position) }
@@ -61,9 +62,9 @@ struct ScoringService: Sendable {
         }
     }
 
-    private func assess(_ asset: inout Scored, at time: Timestamp) {
+    private func assess(_ asset: inout Scored, at time: Timestamp, isUrgent: Bool) {
         // A wall clock that stepped back must not silence an asset until it has caught up.
-        if let last = asset.lastAssessment, time >= last, time.since(last) < publishEvery { return }
+        if !isUrgent, let last = asset.lastAssessment, time >= last, time.since(last) < publishEvery { return }
         asset.lastAssessment = time
         let assessment = asset.scorer.assessment(at: time)
         log.append(HealthStream.batch(assessment, stream: asset.stream, descriptor: asset.descriptor))

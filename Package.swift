@@ -87,7 +87,7 @@ let package = Package(
         tests("Uplink", ["Telemetry", "GatewayCore", "Sparkplug", "Identity", "TestKit", logging]),
         tests("Identity", ["Telemetry"]),
         tests("PlantSimulation", ["Telemetry"]),
-        tests("Gateway", ["Telemetry", "GatewayCore", "Definitions", "Scoring", "TestKit", logging]),
+        tests("Gateway", ["Telemetry", "GatewayCore", "Acquisition", "Definitions", "Historian", "Scoring", "TestKit", logging]),
         .testTarget(name: "EndToEndTests", dependencies: ["indusedge", "TestKit"], swiftSettings: settings),
     ]
 )

@@ -7,9 +7,7 @@ internal import Telemetry
 actor Committer {
     private let thread: DedicatedThread
     private let core: LogCore
-    private let store: StateStore
-    /// Held by whoever writes, for as long as it may write.
-    private var lock: StoreLock?
+    private let access: StoreAccess
     private let configuration: HistorianConfiguration
     private let time: any TimeSource
     private let logger: Logger
@@ -22,7 +20,8 @@ actor Committer {
     private var snapshotDue: MonotonicInstant
     private var isFailing = false
     private var isClosed = false
-    private var isSnapshotFailing = false
+    /// Said already, for a store that could not be opened.
+    private var isSnapshotFailing: Bool
     /// Removed from the log, and not yet from the disk.
     private var leaving: [Segment] = []
 
@@ -34,18 +33,18 @@ actor Committer {
     private static let bufferBytes = 1 << 20
 
     init(
-        core: LogCore, store: StateStore, lock: StoreLock, saved: StoredState, configuration: HistorianConfiguration,
+        core: LogCore, access: StoreAccess, saved: StoredState, segments: [Segment], configuration: HistorianConfiguration,
         time: any TimeSource, logger: Logger
     ) {
         self.core = core
-        self.store = store
-        self.lock = lock
+        self.access = access
+        isSnapshotFailing = !access.isOpen
         self.saved = saved
         self.configuration = configuration
         self.time = time
         self.logger = logger
         statistics = Mutex(CommitStatistics())
-        nextNumber = max(saved.segments.last?.number ?? 0, saved.removedThrough) + 1
+        nextNumber = max(segments.last?.number ?? 0, saved.removedThrough) + 1
         snapshotDue = time.now.advanced(by: Committer.snapshotInterval)
         thread = DedicatedThread(name: "log-commit")
     }
@@ -58,6 +57,7 @@ actor Committer {
         commit()
         if time.now >= snapshotDue {
             snapshotDue = time.now.advanced(by: Committer.snapshotInterval)
+            guard access.isOpen else { return }
             removeExpired()
             snapshot()
         }
@@ -78,6 +78,7 @@ actor Committer {
         let start = time.now
         var bytes = 0
         do throws(GatewayError) {
+            try openAccess()
             while let entries = nextEntries() { bytes += try write(entries) }
             if bytes > 0 { try publish() }
         } catch {
@@ -91,6 +92,14 @@ actor Committer {
             logger.notice("log is written to disk again", metadata: ["folder": "\(configuration.folder)"])
         }
         return nil
+    }
+
+    /// Opens the store that a full disk kept closed; what is in it must come before what is written to the journal.
+    private func openAccess() throws(GatewayError) {
+        guard !access.isOpen, core.state.withLock({ $0.last > $0.durable }) else { return }
+        try access.reopen()
+        if let error = snapshot() { throw error }
+        logger.notice("disk has room; the log is kept in its folder", metadata: ["folder": "\(configuration.folder)"])
     }
 
     /// The oldest entries that are not being written, a buffer full.
@@ -267,7 +276,7 @@ actor Committer {
         let state = core.snapshot()
         guard state != saved else { return nil }
         do throws(GatewayError) {
-            try store.save(state, over: saved)
+            try access.save(state, over: saved)
         } catch {
             if !isSnapshotFailing {
                 logger.error("cursors and ledger cannot be saved", metadata: ["error_chain": .chain(of: error)])
@@ -287,8 +296,7 @@ actor Committer {
         do throws(GatewayError) { try flush() } catch { failure = error }
         writer = nil
         isClosed = true
-        defer { lock = nil }
-        try store.close()
+        try access.close()
         if let failure { throw failure }
     }
 }

@@ -14,7 +14,7 @@ package final class Historian: TelemetryLog {
     private let core: LogCore
     private let committer: Committer
     private let disk: DiskReading
-    private let store: StateStore
+    private let access: StoreAccess
     /// Held while a stream gets its number, so that two equal ones get one.
     private let registration = Mutex(())
     private let configuration: HistorianConfiguration
@@ -24,63 +24,48 @@ package final class Historian: TelemetryLog {
     /// Opens the store, makes it if it is missing, and repairs what the last process left unfinished.
     ///
     /// Throws `.storageLocked` when another process has it, `.unsupported` when a newer version wrote it (nothing is changed then),
-    /// `.configurationInvalid`, `.storageFull` or `.storageFailed` otherwise.
+    /// `.configurationInvalid` or `.storageFailed` otherwise. On a full disk the log opens and keeps what it can in memory, until there is room.
     package init(configuration: HistorianConfiguration, time: any TimeSource, logger: Logger) throws(GatewayError) {
         try configuration.validate()
-        try Files.createFolder(configuration.journal)
-        let lock = try StoreLock(folder: configuration.folder)
-        var report = RecoveryReport()
-        let (store, stored) = try Historian.openState(configuration, time: time, report: &report)
-        let recovery = try Recovery(stored: stored, journal: configuration.journal)
-        try recovery.repair()
-        report.merge(recovery.report)
-        var state = recovery.state
-        // A lost database may have known epochs of which the journal holds nothing.
-        state.epoch += stored == nil && state.epoch > 0 ? Historian.epochsSkippedAfterLoss : 1
-        try store.save(state, over: stored ?? StoredState())
+        let opening = try StoreAccess.open(configuration, time: time)
+        let stored = opening.stored ?? StoredState()
+        var state = opening.recovery.state
+        state.epoch = Historian.epoch(after: opening, at: time.utc)
+        if opening.refusal == nil { try opening.access.save(state, over: stored) }
         epoch = state.epoch
-        core = LogCore(recovered: state, next: recovery.nextPosition, epoch: state.epoch, configuration: configuration)
+        core = LogCore(recovered: state, next: opening.recovery.nextPosition, epoch: state.epoch, configuration: configuration)
         committer = Committer(
-            core: core, store: store, lock: lock, saved: state, configuration: configuration, time: time, logger: logger)
+            core: core, access: opening.access, saved: opening.refusal == nil ? state : stored, segments: state.segments,
+            configuration: configuration, time: time, logger: logger)
         disk = DiskReading(core: core)
-        self.store = store
+        access = opening.access
         self.configuration = configuration
         self.time = time
         self.logger = logger
-        self.recovery = report
-        Historian.log(report, configuration: configuration, logger: logger)
+        recovery = opening.report
+        Historian.log(opening, configuration: configuration, logger: logger)
     }
 
-    /// Epochs passed over when the database was lost.
+    /// Epochs passed over when the database was lost: it may have known some of which the journal holds nothing.
     private static let epochsSkippedAfterLoss: UInt32 = 1000
 
-    /// The database and what it holds; `nil` for a new or a lost one. A damaged one is set aside.
-    private static func openState(
-        _ configuration: HistorianConfiguration, time: any TimeSource, report: inout RecoveryReport
-    ) throws(GatewayError) -> (StateStore, StoredState?) {
-        let path = configuration.database
-        let existed = Files.exists(path)
-        do throws(GatewayError) {
-            let store = try StateStore(path: path)
-            let state = try store.load()
-            if state.epoch > 0 { return (store, state) }
-            if !existed { report.catalogueRebuilt = try hasSegments(configuration) }
-            return (store, nil)
-        } catch  where error.code == .storageCorrupt {
-            let suffix = ".\(time.utc.milliseconds).damaged"
-            try Files.rename(path, to: path + suffix)
-            for extra in ["-wal", "-shm"] where Files.exists(path + extra) { try Files.rename(path + extra, to: path + extra + suffix) }
-            report.setAside["state.sqlite"] = error.message
-            report.catalogueRebuilt = true
-            return (try StateStore(path: path), nil)
+    /// The number of this start.
+    ///
+    /// One that cannot be written down for now must not be given again, should the process end before there is room: then it is
+    /// at least the number of seconds since 2020.
+    private static func epoch(after opening: StoreAccess.Opening, at utc: Timestamp) -> UInt32 {
+        let last = opening.recovery.state.epoch
+        if opening.refusal != nil { return max(last + 1, UInt32(clamping: utc.nanoseconds / 1_000_000_000 - 1_577_836_800)) }
+        return last + (opening.stored == nil && last > 0 ? epochsSkippedAfterLoss : 1)
+    }
+
+    private static func log(_ opening: StoreAccess.Opening, configuration: HistorianConfiguration, logger: Logger) {
+        if let refusal = opening.refusal {
+            logger.error(
+                "disk is full; the log runs in memory, and its samples are lost for history when memory runs out: free space on this file system",
+                metadata: ["folder": "\(configuration.folder)", "error_chain": .chain(of: refusal)])
         }
-    }
-
-    private static func hasSegments(_ configuration: HistorianConfiguration) throws(GatewayError) -> Bool {
-        try Files.names(in: configuration.journal).contains { Segment.number(fileName: $0) != nil }
-    }
-
-    private static func log(_ report: RecoveryReport, configuration: HistorianConfiguration, logger: Logger) {
+        let report = opening.report
         guard !report.isClean else { return }
         logger.warning(
             "log was repaired",
@@ -145,7 +130,7 @@ package final class Historian: TelemetryLog {
             if record.count > JournalFormat.payloadBytesMax {
                 throw refuse("its description has \(record.count) bytes, at most \(JournalFormat.payloadBytesMax)")
             }
-            try store.add(descriptor, as: id)
+            try access.add(descriptor, as: id)
             core.state.withLock { $0.add(LogCore.Stream(descriptor: descriptor), as: id) }
             return id
         }
@@ -162,18 +147,6 @@ package final class Historian: TelemetryLog {
     package func cursor(named name: String, from start: CursorStart) throws -> any LogCursor {
         let index = try core.openCursor(named: name, from: start)
         return HistorianCursor(name: name, index: index, core: core, disk: disk)
-    }
-}
-
-extension RecoveryReport {
-    /// Takes over what another look found.
-    fileprivate mutating func merge(_ other: RecoveryReport) {
-        tornBytes += other.tornBytes
-        tornRecords += other.tornRecords
-        damagedBytes += other.damagedBytes
-        setAside.merge(other.setAside) { $1 }
-        missingSegments += other.missingSegments
-        replayedRecords += other.replayedRecords
     }
 }
 

@@ -61,6 +61,13 @@ final class OpenFile: Sendable {
         return bytes
     }
 
+    /// Writes bytes at the start of the file.
+    func write(_ bytes: [UInt8]) throws(GatewayError) {
+        let written = bytes.withUnsafeBytes { SystemDisk().write($0, to: descriptor, at: 0) }
+        if written < 0 { throw .storage(Int32(-written), path, "write") }
+        if written < bytes.count { throw .storage(ENOSPC, path, "write") }
+    }
+
     var size: Int {
         var information = stat()
         return fstat(descriptor, &information) == 0 ? Int(information.st_size) : 0

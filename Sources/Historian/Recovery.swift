@@ -19,6 +19,16 @@ package struct RecoveryReport: Sendable, Hashable {
 
     package init() {}
 
+    /// Takes over what another look found.
+    mutating func merge(_ other: RecoveryReport) {
+        tornBytes += other.tornBytes
+        tornRecords += other.tornRecords
+        damagedBytes += other.damagedBytes
+        setAside.merge(other.setAside) { $1 }
+        missingSegments += other.missingSegments
+        replayedRecords += other.replayedRecords
+    }
+
     package var isClean: Bool { tornBytes == 0 && damagedBytes == 0 && setAside.isEmpty && missingSegments.isEmpty && !catalogueRebuilt }
 }
 

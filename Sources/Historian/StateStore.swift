@@ -72,6 +72,22 @@ final class StateStore: Sendable {
         }
     }
 
+    /// What a database holds, read where nothing can be written: the index of the write-ahead log is kept in memory, for which this
+    /// connection must be the only one.
+    static func loadWithoutRoom(path: String) throws(GatewayError) -> StoredState {
+        var configuration = Configuration()
+        configuration.prepareDatabase { try $0.execute(sql: "PRAGMA locking_mode = EXCLUSIVE") }
+        do {
+            let queue = try DatabaseQueue(path: path, configuration: configuration)
+            defer { try? queue.close() }
+            return try queue.read { database in
+                try Int.fetchOne(database, sql: "PRAGMA user_version") == 0 ? StoredState() : try load(database)
+            }
+        } catch {
+            throw StateStore.wrap(error, path: path, operation: "read")
+        }
+    }
+
     private static func create(_ database: Database) throws {
         try database.execute(
             sql: """

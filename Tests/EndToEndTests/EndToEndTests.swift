@@ -133,16 +133,40 @@ struct EndToEndTests {
         #expect(try await gateway.waitForExit() == 0)
     }
 
-    @Test("a full disk: live data keeps flowing, what could not be kept is counted, and the log goes on when there is room")
-    func fullDisk() async throws {
-        let site = try await TestSite()
+    /// A file system of 4 MiB for the log; `nil` where this user may not mount one.
+    private static func smallDisk(in site: TestSite) async throws -> String? {
         let mount = site.folder.path + "/small"
         try FileManager.default.createDirectory(atPath: mount, withIntermediateDirectories: true)
         let mounting = try ForeignProcess("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", mount])
-        guard try await mounting.waitForExit() == 0 else {
-            print("not run: this user may not mount a file system")
-            return
+        if try await mounting.waitForExit() == 0 { return mount }
+        print("not run: this user may not mount a file system")
+        return nil
+    }
+
+    /// Fills a file system with one file, whose path is returned.
+    private static func fill(_ mount: String) throws -> String {
+        let filler = mount + "/filler"
+        #expect(FileManager.default.createFile(atPath: filler, contents: nil))
+        let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: filler))
+        while (try? handle.write(contentsOf: Data(repeating: 1, count: 4096))) != nil {}
+        try handle.close()
+        return filler
+    }
+
+    /// Live data that goes on for well over a commit interval.
+    private static func expectLiveData(from subscriber: ForeignProcess) async throws {
+        var last = -1
+        for _ in 0..<100 {
+            let value = try #require(Message(try await subscriber.line { Message($0) != nil })?.values["counter"] as? Int)
+            #expect(value > last)
+            last = value
         }
+    }
+
+    @Test("a full disk: live data keeps flowing, what could not be kept is counted, and the log goes on when there is room")
+    func fullDisk() async throws {
+        let site = try await TestSite()
+        guard let mount = try await EndToEndTests.smallDisk(in: site) else { return }
         defer { umount2(mount, Int32(MNT_DETACH)) }
         site.logPath = mount + "/data"
         let device = try await ModbusPeer()
@@ -150,18 +174,8 @@ struct EndToEndTests {
         let document = try site.write([.init(name: "plc", port: device.port, tags: counter)], payload: "json", period: "20ms")
         let gateway = try site.run(document)
         _ = try await subscriber.line { Message($0) != nil }
-        let filler = mount + "/filler"
-        #expect(FileManager.default.createFile(atPath: filler, contents: nil))
-        let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: filler))
-        while (try? handle.write(contentsOf: Data(repeating: 1, count: 4096))) != nil {}
-        try handle.close()
-        // Live data goes on for well over a commit interval.
-        var last = -1
-        for _ in 0..<100 {
-            let value = try #require(Message(try await subscriber.line { Message($0) != nil })?.values["counter"] as? Int)
-            #expect(value > last)
-            last = value
-        }
+        let filler = try EndToEndTests.fill(mount)
+        try await EndToEndTests.expectLiveData(from: subscriber)
         #expect(gateway.isRunning)
         #expect(gateway.errorText.contains("level=error") && gateway.errorText.contains("No space left on device"), "\(gateway.errorText)")
         try FileManager.default.removeItem(atPath: filler)
@@ -170,5 +184,35 @@ struct EndToEndTests {
         #expect(try await gateway.waitForExit() == 0, "\(gateway.errorText)")
         let ledger = try await TestSite.command(["ledger", site.logPath])
         #expect(ledger.status == 0, "\(ledger.output.joined(separator: "\n")) \(ledger.errors)")
+    }
+
+    @Test("a disk that is full at the start: live data flows, and the log begins when there is room", arguments: [false, true])
+    func fullDiskAtTheStart(hasStore: Bool) async throws {
+        let site = try await TestSite()
+        guard let mount = try await EndToEndTests.smallDisk(in: site) else { return }
+        defer { umount2(mount, Int32(MNT_DETACH)) }
+        site.logPath = mount + "/data"
+        let device = try await ModbusPeer()
+        let subscriber = try site.subscriber("plant/plc/fast")
+        let document = try site.write([.init(name: "plc", port: device.port, tags: counter)], payload: "json", period: "20ms")
+        if hasStore {
+            let gateway = try site.run(document)
+            try await EndToEndTests.expectLiveData(from: subscriber)
+            gateway.signal(SIGTERM)
+            #expect(try await gateway.waitForExit() == 0, "\(gateway.errorText)")
+        }
+        let filler = try EndToEndTests.fill(mount)
+        let gateway = try site.run(document)
+        try await EndToEndTests.expectLiveData(from: subscriber)
+        #expect(gateway.isRunning)
+        #expect(gateway.errorText.contains("disk is full") && gateway.errorText.contains("free space"), "\(gateway.errorText)")
+        try FileManager.default.removeItem(atPath: filler)
+        try await gateway.errorLine { $0.contains("disk has room") }
+        gateway.signal(SIGTERM)
+        #expect(try await gateway.waitForExit() == 0, "\(gateway.errorText)")
+        let ledger = try await TestSite.command(["ledger", site.logPath])
+        #expect(ledger.status == 0, "\(ledger.output.joined(separator: "\n")) \(ledger.errors)")
+        let kept = try await TestSite.command(["query", site.logPath, "--json"])
+        #expect(kept.output.count > 100)
     }
 }

@@ -207,6 +207,92 @@ struct FaultTests {
         try await log.close()
     }
 
+    enum Store: CaseIterable { case new, closed, killed }
+
+    /// Fills the file system of a folder to the last block.
+    private func fill(_ path: String) throws {
+        let file = try OpenFile(path, O_WRONLY | O_CREAT)
+        let block = [UInt8](repeating: 1, count: 4096)
+        var size = 0
+        while block.withUnsafeBytes({ pwrite(file.descriptor, $0.baseAddress, $0.count, off_t(size)) }) > 0 { size += block.count }
+    }
+
+    @Test(arguments: Store.allCases) func aDiskThatIsFullAtTheStartCostsOnlyWhatMemoryCannotHold(store: Store) async throws {
+        let folder = TemporaryFolder()
+        guard mounted(folder, "size=4m") else {
+            print("aDiskThatIsFullAtTheStart: skipped, mounting is not permitted")
+            return
+        }
+        let disk = folder.path + "/disk"
+        defer { _ = TemporaryFolder.run("umount", "-l", disk) }
+        var before = 0
+        var epoch: UInt32 = 0
+        if store != .new {
+            before = 7
+            let log = try openLog(folder)
+            epoch = log.epoch
+            let stream = try log.register(wide)
+            let cursor = try log.cursor(named: "route/a", from: .oldest)
+            append(before, to: log, stream)
+            try await log.flush()
+            let entries = try await cursor.read(atMost: 3)
+            if let last = entries.last { cursor.acknowledge(through: last.position) }
+            try await log.flush()
+            if store == .closed { try await log.close() }
+            // Copied while it is open, the store is as a killed process leaves it.
+            #expect(TemporaryFolder.run("cp", "-r", folder.log, disk + "/log") == 0)
+            #expect(Files.exists(disk + "/log/state.sqlite-wal") == (store == .killed))
+            _ = TemporaryFolder.run("rm", "-f", disk + "/log/state.sqlite-shm")
+        }
+        try fill(disk + "/ballast")
+
+        let errors = ErrorCounter()
+        let configuration = HistorianConfiguration(folder: disk + "/log", diskLimit: 64 << 20, memoryTailBytes: 256 << 10)
+        let logger = Logger(label: "test") { _ in CountingLogHandler(errors: errors) }
+        let log = try Historian(configuration: configuration, time: SystemTime(), logger: logger)
+        #expect(log.epoch > epoch)
+        #expect(errors.value == 1)
+        let stream = try log.register(wide)
+        let other = try log.register(pump)
+        #expect(stream != other)
+        let cursor = try log.cursor(named: "route/a", from: .oldest)
+        let already = store == .new ? 0 : 3
+        #expect(cursor.pendingSamples == UInt64(before - already) * 1000)
+        // More than memory can hold, and live readers get all of it.
+        var received = 0
+        for _ in 0..<20 {
+            append(20, to: log, stream)
+            let error = await #expect(throws: GatewayError.self) { try await log.flush() }
+            #expect(error?.code == .storageFull || error?.code == .storageFailed)
+            let entries = try await cursor.read(atMost: 100)
+            received += entries.compactMap(\.batch).count
+            if let last = entries.last { cursor.acknowledge(through: last.position) }
+        }
+        #expect(received + Int(cursor.pendingSamples) / 1000 == 400 + before - already)
+        #expect(errors.value == 2)
+        var ledger = try await log.ledger()
+        #expect(ledger.isBalanced)
+        #expect(ledger.total.notOnDisk > 0)
+
+        try Files.remove(disk + "/ballast")
+        log.append(pumpBatch(other, 1))
+        try await log.flush()
+        ledger = try await log.ledger()
+        #expect(ledger.isBalanced)
+        try await log.close()
+
+        let again = try Historian(configuration: configuration, time: SystemTime(), logger: quiet)
+        #expect(again.recovery.isClean)
+        #expect(again.epoch > log.epoch)
+        #expect(try again.register(wide) == stream && again.register(pump) == other)
+        #expect(try await again.ledger() == ledger)
+        let rest = try await drain(try again.cursor(named: "route/b", from: .oldest))
+        let kept = rest.compactMap(\.batch).count { $0.stream == stream }
+        #expect(UInt64(kept) * 1000 + rest.compactMap(\.gap).reduce(0, +) == UInt64(400 + before) * 1000)
+        #expect(rest.compactMap(\.batch).count { $0.stream == other } == 1)
+        try await again.close()
+    }
+
     @Test func aReadOnlyFolderIsRefusedWithAdvice() async throws {
         let folder = TemporaryFolder()
         guard mounted(folder, "size=1m,ro") else {

@@ -1,0 +1,162 @@
+internal import GatewayCore
+internal import Synchronization
+internal import Telemetry
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
+
+/// The lock and the database of an open log.
+///
+/// On a disk that is full already neither can be made or written. The log runs without them then, and asks again at every commit:
+/// nothing goes into the journal before the database has the epoch.
+final class StoreAccess: Sendable {
+    /// What could be found out at opening.
+    struct Opening {
+        var access: StoreAccess
+        /// What the database holds; `nil` for a new, a lost or an empty one.
+        var stored: StoredState?
+        var recovery: Recovery
+        var report: RecoveryReport
+        /// Why the store could not be opened for writing.
+        var refusal: GatewayError?
+    }
+
+    private struct State {
+        var lock: StoreLock?
+        var store: StateStore?
+        /// Repairs that the full disk refused.
+        var recovery: Recovery?
+    }
+
+    private let configuration: HistorianConfiguration
+    private let state: Mutex<State>
+
+    private init(configuration: HistorianConfiguration, state: consuming sending State) {
+        self.configuration = configuration
+        self.state = Mutex(state)
+    }
+
+    /// Opens the store for writing, or for looking where the disk is full.
+    static func open(_ configuration: HistorianConfiguration, time: any TimeSource) throws(GatewayError) -> Opening {
+        do throws(GatewayError) {
+            try Files.createFolder(configuration.journal)
+            let lock = try StoreLock(folder: configuration.folder)
+            var report = RecoveryReport()
+            let (store, stored) = try openDatabase(configuration, time: time, report: &report)
+            let recovery = try Recovery(stored: stored, journal: configuration.journal)
+            try recovery.repair()
+            report.merge(recovery.report)
+            let access = StoreAccess(configuration: configuration, state: State(lock: lock, store: store))
+            return Opening(access: access, stored: stored, recovery: recovery, report: report)
+        } catch  where error.code == .storageFull || error.code == .storageFailed && isFull(configuration.folder) {
+            return try openWithoutRoom(configuration, refusal: error)
+        }
+    }
+
+    /// Reads what is there, and changes nothing.
+    private static func openWithoutRoom(
+        _ configuration: HistorianConfiguration, refusal: GatewayError
+    ) throws(GatewayError) -> Opening {
+        var lock: StoreLock?
+        do throws(GatewayError) {
+            lock = try StoreLock(folder: configuration.folder)
+        } catch  where error.code == .storageFull || error.code == .notFound {
+            // Not even the folder could be made: there is nothing that another process could have.
+        }
+        var stored: StoredState?
+        if Files.size(configuration.database) > 0 {
+            let state = try StateStore.loadWithoutRoom(path: configuration.database)
+            if state.epoch > 0 { stored = state }
+        }
+        let recovery = try Recovery(stored: stored, journal: configuration.journal)
+        let access = StoreAccess(configuration: configuration, state: State(lock: lock, store: nil, recovery: recovery))
+        return Opening(access: access, stored: stored, recovery: recovery, report: recovery.report, refusal: refusal)
+    }
+
+    /// The database and what it holds; `nil` for a new or a lost one. A damaged one is set aside.
+    private static func openDatabase(
+        _ configuration: HistorianConfiguration, time: any TimeSource, report: inout RecoveryReport
+    ) throws(GatewayError) -> (StateStore, StoredState?) {
+        let path = configuration.database
+        let existed = Files.exists(path)
+        do throws(GatewayError) {
+            let store = try StateStore(path: path)
+            let state = try store.load()
+            if state.epoch > 0 { return (store, state) }
+            if !existed { report.catalogueRebuilt = try hasSegments(configuration) }
+            return (store, nil)
+        } catch  where error.code == .storageCorrupt {
+            let suffix = ".\(time.utc.milliseconds).damaged"
+            try Files.rename(path, to: path + suffix)
+            for extra in ["-wal", "-shm"] where Files.exists(path + extra) { try Files.rename(path + extra, to: path + extra + suffix) }
+            report.setAside["state.sqlite"] = error.message
+            report.catalogueRebuilt = true
+            return (try StateStore(path: path), nil)
+        }
+    }
+
+    private static func hasSegments(_ configuration: HistorianConfiguration) throws(GatewayError) -> Bool {
+        try Files.names(in: configuration.journal).contains { Segment.number(fileName: $0) != nil }
+    }
+
+    /// Whether a file of the size that a database needs at least does not fit: SQLite calls a full disk an input/output error
+    /// where it maps memory.
+    private static func isFull(_ folder: String) -> Bool {
+        let path = folder + "/room"
+        defer { try? Files.remove(path) }
+        do throws(GatewayError) {
+            try OpenFile(path, O_WRONLY | O_CREAT | O_TRUNC).write([UInt8](repeating: 0, count: 128 << 10))
+            return false
+        } catch {
+            return error.code == .storageFull
+        }
+    }
+
+    // MARK: - Use
+
+    /// Whether the database can be written.
+    var isOpen: Bool { state.withLock { $0.store != nil } }
+
+    /// Tries again what the full disk refused.
+    func reopen() throws(GatewayError) {
+        try state.withLock { state throws(GatewayError) in
+            if state.store != nil { return }
+            try Files.createFolder(configuration.journal)
+            if state.lock == nil { state.lock = try StoreLock(folder: configuration.folder) }
+            let store = try StateStore(path: configuration.database)
+            try state.recovery?.repair()
+            state.recovery = nil
+            state.store = store
+        }
+    }
+
+    func save(_ new: StoredState, over old: StoredState) throws(GatewayError) { try store(for: "save").save(new, over: old) }
+
+    /// Enters a stream. Without room for that the stream stays in memory for now: every segment describes its streams itself, and the next
+    /// snapshot enters it.
+    func add(_ descriptor: StreamDescriptor, as id: StreamID) throws(GatewayError) {
+        guard let store = state.withLock({ $0.store }) else { return }
+        do throws(GatewayError) {
+            try store.add(descriptor, as: id)
+        } catch  where error.code == .storageFull {}
+    }
+
+    /// Closes the database and gives the store free.
+    func close() throws(GatewayError) {
+        let store = state.withLock { state in
+            defer { state = State() }
+            return (store: state.store, lock: state.lock)
+        }
+        try store.store?.close()
+    }
+
+    private func store(for operation: String) throws(GatewayError) -> StateStore {
+        if let store = state.withLock({ $0.store }) { return store }
+        throw GatewayError(
+            .storageFull, resource: "log \(configuration.folder)", operation: operation,
+            "the store is not open, because the disk was full when the gateway started: free space on this file system")
+    }
+}

@@ -27,11 +27,20 @@ package final class Historian: TelemetryLog {
     /// `.configurationInvalid` or `.storageFailed` otherwise. On a full disk the log opens and keeps what it can in memory, until there is room.
     package init(configuration: HistorianConfiguration, time: any TimeSource, logger: Logger) throws(GatewayError) {
         try configuration.validate()
-        let opening = try StoreAccess.open(configuration, time: time)
+        var opening = try StoreAccess.open(configuration, time: time)
         let stored = opening.stored ?? StoredState()
         var state = opening.recovery.state
-        state.epoch = Historian.epoch(after: opening, at: time.utc)
-        if opening.refusal == nil { try opening.access.save(state, over: stored) }
+        if opening.refusal == nil {
+            state.epoch = Historian.nextEpoch(opening)
+            do throws(GatewayError) {
+                try opening.access.save(state, over: stored)
+            } catch  where error.code == .storageFull {
+                opening.refusal = error
+            }
+        }
+        if opening.refusal != nil {
+            state.epoch = max(opening.recovery.state.epoch + 1, Historian.provisionalEpoch(at: time.utc))
+        }
         epoch = state.epoch
         core = LogCore(recovered: state, next: opening.recovery.nextPosition, epoch: state.epoch, configuration: configuration)
         committer = Committer(
@@ -49,15 +58,14 @@ package final class Historian: TelemetryLog {
     /// Epochs passed over when the database was lost: it may have known some of which the journal holds nothing.
     private static let epochsSkippedAfterLoss: UInt32 = 1000
 
-    /// The number of this start.
-    ///
-    /// One that cannot be written down for now must not be given again, should the process end before there is room: then it is
-    /// at least the number of seconds since 2020.
-    private static func epoch(after opening: StoreAccess.Opening, at utc: Timestamp) -> UInt32 {
+    private static func nextEpoch(_ opening: StoreAccess.Opening) -> UInt32 {
         let last = opening.recovery.state.epoch
-        if opening.refusal != nil { return max(last + 1, UInt32(clamping: utc.nanoseconds / 1_000_000_000 - 1_577_836_800)) }
         return last + (opening.stored == nil && last > 0 ? epochsSkippedAfterLoss : 1)
     }
+
+    /// The least number of a start that cannot be written down: it must not be given again, should the process end before there is room.
+    /// Seconds since 2020.
+    private static func provisionalEpoch(at utc: Timestamp) -> UInt32 { UInt32(clamping: utc.nanoseconds / 1_000_000_000 - 1_577_836_800) }
 
     private static func log(_ opening: StoreAccess.Opening, configuration: HistorianConfiguration, logger: Logger) {
         if let refusal = opening.refusal {

@@ -47,7 +47,7 @@ final class StoreAccess: Sendable {
             var report = RecoveryReport()
             let (store, stored) = try openDatabase(configuration, time: time, report: &report)
             let recovery = try Recovery(stored: stored, journal: configuration.journal)
-            try recovery.repair()
+            try recovery.repair(on: configuration.disk)
             report.merge(recovery.report)
             let access = StoreAccess(configuration: configuration, state: State(lock: lock, store: store))
             return Opening(access: access, stored: stored, recovery: recovery, report: report)
@@ -90,8 +90,9 @@ final class StoreAccess: Sendable {
             return (store, nil)
         } catch  where error.code == .storageCorrupt {
             let suffix = ".\(time.utc.milliseconds).damaged"
-            try Files.rename(path, to: path + suffix)
-            for extra in ["-wal", "-shm"] where Files.exists(path + extra) { try Files.rename(path + extra, to: path + extra + suffix) }
+            for extra in ["", "-wal", "-shm"] where Files.exists(path + extra) {
+                try Files.rename(path + extra, to: path + extra + suffix, on: configuration.disk)
+            }
             report.setAside["state.sqlite"] = error.message
             report.catalogueRebuilt = true
             return (try StateStore(path: path), nil)
@@ -106,7 +107,7 @@ final class StoreAccess: Sendable {
     /// where it maps memory.
     private static func isFull(_ folder: String) -> Bool {
         let path = folder + "/room"
-        defer { try? Files.remove(path) }
+        defer { try? Files.remove(path, on: SystemDisk()) }
         do throws(GatewayError) {
             try OpenFile(path, O_WRONLY | O_CREAT | O_TRUNC).write([UInt8](repeating: 0, count: 128 << 10))
             return false
@@ -127,7 +128,7 @@ final class StoreAccess: Sendable {
             try Files.createFolder(configuration.journal)
             if state.lock == nil { state.lock = try StoreLock(folder: configuration.folder) }
             let store = try StateStore(path: configuration.database)
-            try state.recovery?.repair()
+            try state.recovery?.repair(on: configuration.disk)
             state.recovery = nil
             state.store = store
         }

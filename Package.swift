@@ -50,11 +50,12 @@ let package = Package(
         .target(name: "CSystem"),
 
         module("Telemetry", []),
+        module("ChunkCodec", []),
         module("GatewayCore", ["Telemetry", "CSystem", logging]),
         module("Definitions", ["Telemetry", yams]),
         module("Acquisition", ["Telemetry", "GatewayCore", logging]),
         module("ModbusAdapter", ["Telemetry", "GatewayCore", "CModbus"]),
-        module("Historian", ["Telemetry", "GatewayCore", grdb, logging]),
+        module("Historian", ["Telemetry", "GatewayCore", "ChunkCodec", grdb, logging]),
         module("Scoring", ["Telemetry"]),
         module("Sparkplug", ["Telemetry"]),
         module("Uplink", ["Telemetry", "GatewayCore", "Sparkplug", "CMosquitto", logging]),
@@ -77,6 +78,7 @@ let package = Package(
             name: "TestKit", dependencies: ["Telemetry", "GatewayCore", "Historian", logging], exclude: ["README.md"], swiftSettings: settings),
 
         tests("Telemetry", []),
+        tests("ChunkCodec", ["TestKit"], exclude: ["Golden"]),
         tests("GatewayCore", ["Telemetry", "TestKit", logging]),
         tests("Definitions", ["Telemetry", "TestKit"]),
         tests("Acquisition", ["Telemetry", "GatewayCore", "TestKit", logging]),
@@ -89,5 +91,9 @@ let package = Package(
         tests("PlantSimulation", ["Telemetry"]),
         tests("Gateway", ["Telemetry", "GatewayCore", "Acquisition", "Definitions", "Historian", "Scoring", "TestKit", logging]),
         .testTarget(name: "EndToEndTests", dependencies: ["indusedge", "TestKit"], swiftSettings: settings),
+        .target(name: "CColumnCodec", path: "Benchmarks/log/codec", cSettings: [.unsafeFlags(["-O3"], .when(configuration: .release))]),
+        .executableTarget(
+            name: "log-codec-bench", dependencies: ["ChunkCodec", "CColumnCodec"], path: "Benchmarks/log", exclude: ["codec"],
+            swiftSettings: settings),
     ]
 )

@@ -23,11 +23,12 @@ ROOT = Path(__file__).resolve().parent.parent
 CORE = {"Telemetry", "GatewayCore"}
 MAY_IMPORT = {
     "Telemetry": set(),
+    "ChunkCodec": set(),
     "GatewayCore": {"Telemetry", "CSystem"},
     "Definitions": {"Telemetry"},
     "Acquisition": CORE,
     "ModbusAdapter": CORE | {"CModbus"},
-    "Historian": CORE,
+    "Historian": CORE | {"ChunkCodec"},
     "Scoring": {"Telemetry"},
     "Sparkplug": {"Telemetry"},
     "Uplink": CORE | {"Sparkplug", "CMosquitto"},
@@ -53,7 +54,7 @@ ONLY_IMPORTERS = {
 }
 
 # Codecs, detectors and state machines compile as Embedded Swift, where there is no Foundation.
-WITHOUT_FOUNDATION = {"Telemetry", "Scoring", "Sparkplug", "PlantSimulation"}
+WITHOUT_FOUNDATION = {"Telemetry", "ChunkCodec", "Scoring", "Sparkplug", "PlantSimulation"}
 
 # The one file that may read a clock.
 CLOCK_FILE = Path("Sources/GatewayCore/TimeSource.swift")

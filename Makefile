@@ -1,6 +1,6 @@
 # Every command of the project. `make` alone explains them.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo check bench schema format clean
+.PHONY: help setup build demo check bench bench-log fuzz check-arm64 schema format clean
 
 # Debug products and tests are built in .build, release products in .build-release: neither disturbs the other.
 RELEASE := -c release --scratch-path .build-release --explicit-target-dependency-import-check error
@@ -11,7 +11,7 @@ export PATH := $(PATH):/usr/sbin
 help: ## Show this list
 	@echo "IndusEdge: Modbus in, health scored, encrypted MQTT out"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Each command first installs what is missing (scripts/apt-packages.txt). Needed beforehand: git, make, Swift 6.2 or later."
 
@@ -33,6 +33,18 @@ bench: build ## Measure the gateway end to end beside a C yardstick (about four 
 	@$(MAKE) --no-print-directory -C Benchmarks/endtoend
 	@python3 Benchmarks/endtoend/bench.py $(BENCH)
 
+# BENCH="--series FOLDER" adds recorded series to the table, --seed NUMBER makes other signals.
+bench-log: ## Measure the log: sizes beside Gorilla, speed of the column codec beside C
+	@scripts/setup.sh
+	swift build $(RELEASE) --product log-codec-bench
+	@.build-release/release/log-codec-bench $(BENCH)
+
+fuzz: ## Fuzz the decoders with the address sanitizer (FUZZ_SECONDS=60 each, FUZZ="ColumnTexts" picks)
+	@scripts/fuzz.sh
+
+check-arm64: ## Run the kernels as Embedded Swift for aarch64 under qemu (needs lld and qemu-user-static)
+	@scripts/check-arm64.sh
+
 schema: build ## Write the JSON Schemas of the configuration into protocols/schema
 	.build-release/release/indusedge schema site > protocols/schema/site.schema.json
 	.build-release/release/indusedge schema protocol-definition > protocols/schema/protocol-definition.schema.json
@@ -41,5 +53,5 @@ format: ## Format the Swift sources in place
 	@swift format format --in-place --parallel --recursive Package.swift Sources Tests
 
 clean: ## Remove everything that was built, and the Python peers
-	rm -rf .build .build-release .build-bench .build-demo .venv
+	rm -rf .build .build-release .build-bench .build-demo .build-fuzz .build-arm64 .venv
 	@$(MAKE) --no-print-directory -C Benchmarks/endtoend clean

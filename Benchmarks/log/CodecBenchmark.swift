@@ -73,7 +73,7 @@ enum CodecBenchmark {
         return Double(gorilla.bytes) / Double(signal.column.count)
     }
 
-    /// Recorded series, as float64 and, where that loses nothing that the file says, as the float32 that they once were; values alone.
+    /// Recorded series, as float64 and as the float32 that a device would have sent; values alone.
     private static func reportSeries(_ folder: String) {
         print("recorded series of \(folder), values only, columns of up to 4,096 rows")
         print("bytes per sample                 samples     float64     float32     Gorilla (float64)")

@@ -67,7 +67,8 @@ extension Signal {
             times("times, regular", "stamped by the schedule", rows, seed, jitter: 0, unit: 1, weight: 0),
             times("times, jitter in µs", "0.4 ms of jitter, stamped in whole microseconds", rows, seed, jitter: 400, unit: 1000, weight: 0),
             times("times, jitter in ns", "0.4 ms of jitter, stamped in nanoseconds", rows, seed, jitter: 400_000, unit: 1, weight: 0),
-            temperature(rows, seed), bearing(rows, seed), counter(rows, seed), energy(rows, seed), boolean(rows, seed), setpoint(rows, seed),
+            temperature(rows, seed), bearing(rows, seed), counter(rows, seed), energy(rows, seed), boolean(rows, seed),
+            setpoint(rows, seed),
             adc(rows, seed), vibration(rows, seed), stateWord(rows, seed), flow(rows, seed), pressure(rows, seed), drift(rows, seed),
         ]
     }
@@ -87,7 +88,8 @@ extension Signal {
         var generator = SeededGenerator(seed: name.utf8.reduce(seed) { $0 &* 31 &+ UInt64($1) })
         let values = (0..<rows).map { next($0, &generator) }
         return Signal(
-            name: name, meaning: meaning, column: .float32(values.map { $0.bitPattern }), numbers: values.map { Double($0) }, weight: weight)
+            name: name, meaning: meaning, column: .float32(values.map { $0.bitPattern }), numbers: values.map { Double($0) }, weight: weight
+        )
     }
 
     private static func times(

@@ -47,7 +47,8 @@ struct DamageTests {
             for _ in 0..<60 {
                 var mutated = bytes
                 for _ in 0..<Int.random(in: 1...4, using: &generator) {
-                    let place = Int.random(in: 0..<min(mutated.count, Bool.random(using: &generator) ? 40 : mutated.count), using: &generator)
+                    let place = Int.random(
+                        in: 0..<min(mutated.count, Bool.random(using: &generator) ? 40 : mutated.count), using: &generator)
                     switch Int.random(in: 0..<4, using: &generator) {
                     case 0: mutated[place] ^= 1 << UInt8.random(in: 0...7, using: &generator)
                     case 1: mutated[place] = [0, 0x7F, 0x80, 0xFF, 64, 65].randomElement(using: &generator) ?? 0

@@ -54,7 +54,9 @@ enum Shape: String, CaseIterable {
                     return value
                 case .special: return specials[Int.random(in: 0..<specials.count, using: &generator)]
                 case .mixed:
-                    if Int.random(in: 0..<20, using: &generator) == 0 { return specials[Int.random(in: 0..<specials.count, using: &generator)] }
+                    if Int.random(in: 0..<20, using: &generator) == 0 {
+                        return specials[Int.random(in: 0..<specials.count, using: &generator)]
+                    }
                     return Double(Int.random(in: 0...9999, using: &generator)) / 100
                 case .constant: return 3.75
                 case .widePlaces: return Double(Int.random(in: 0...999_999_999, using: &generator)) / 1e9
@@ -66,7 +68,8 @@ enum Shape: String, CaseIterable {
 
     static func texts(_ count: Int, distinct: Int, _ generator: inout SeededGenerator) -> [[UInt8]] {
         let choices = (0..<distinct).map { number in
-            (0..<Int.random(in: 0...12, using: &generator)).map { _ in UInt8.random(in: 0...255, using: &generator) } + Array("\(number)".utf8)
+            (0..<Int.random(in: 0...12, using: &generator)).map { _ in UInt8.random(in: 0...255, using: &generator) }
+                + Array("\(number)".utf8)
         }
         return (0..<count).map { _ in choices[Int.random(in: 0..<distinct, using: &generator)] }
     }

@@ -1,0 +1,44 @@
+#!/usr/bin/env python3
+"""Writes what the golden files hold as first inputs of the fuzz targets.
+
+    fuzz-seeds.py FOLDER        one sub-folder for each target of Tests/Fuzz
+"""
+import hashlib
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGETS = {"integers": "ColumnIntegers", "float32": "ColumnFloats", "float64": "ColumnFloats", "texts": "ColumnTexts"}
+
+
+def write(folder, target, data):
+    (folder / target).mkdir(parents=True, exist_ok=True)
+    (folder / target / ("golden-" + hashlib.sha1(data).hexdigest()[:12])).write_bytes(data)
+
+
+def columns(folder):
+    """Two bytes with the number of rows less one, then the column."""
+    for path in sorted((ROOT / "Tests/ChunkCodecTests/Golden").glob("*.txt")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        kind, rows = lines[1].split()
+        start = next(number for number, line in enumerate(lines) if line.startswith("bytes"))
+        column = bytes.fromhex(" ".join(lines[start:]).removeprefix("bytes"))
+        write(folder, TARGETS[kind], (int(rows) - 1).to_bytes(2, "little") + column)
+
+
+def journal(folder):
+    """The header, and each record as its kind and payload."""
+    text = (ROOT / "Tests/HistorianTests/Golden/segment.hex").read_text(encoding="utf-8")
+    segment = bytes.fromhex("".join(re.sub(r"#.*", "", line) for line in text.splitlines()))
+    write(folder, "JournalRecord", segment[:48])
+    offset = 48
+    while offset + 12 <= len(segment):
+        length = int.from_bytes(segment[offset:offset + 4], "little")
+        write(folder, "JournalRecord", segment[offset + 4:offset + 5] + segment[offset + 12:offset + 12 + length])
+        offset += 12 + length
+
+
+if __name__ == "__main__":
+    columns(Path(sys.argv[1]))
+    journal(Path(sys.argv[1]))

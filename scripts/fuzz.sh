@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Builds the fuzz targets of Tests/Fuzz with libFuzzer and the address sanitizer, and lets each run for a while.
+#   FUZZ_SECONDS=60    how long each target runs
+#   FUZZ="A B"         which targets; all if not given
+# Exits 1 when a target found something; what it found is in .build-fuzz/artifacts.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+seconds=${FUZZ_SECONDS:-60}
+read -r -a targets <<< "${FUZZ:-ColumnIntegers ColumnFloats ColumnTexts JournalRecord SparkplugPayload}"
+build=.build-fuzz
+flags=(-O -g -sanitize=fuzzer,address -parse-as-library -swift-version 6 -package-name indusedge -I "$build"
+    -enable-upcoming-feature ExistentialAny -enable-upcoming-feature InternalImportsByDefault
+    -enable-upcoming-feature MemberImportVisibility -use-ld=lld)
+mkdir -p "$build" "$build/artifacts"
+
+# Modules as far as the targets need them: of the Historian the journal's codec, which has no dependencies.
+module() {
+    local name=$1
+    shift
+    swiftc "${flags[@]}" -wmo -module-name "$name" -emit-module -emit-module-path "$build/$name.swiftmodule" -c "$@" -o "$build/$name.o"
+}
+module Telemetry Sources/Telemetry/*.swift
+module ChunkCodec Sources/ChunkCodec/*.swift
+module Sparkplug Sources/Sparkplug/*.swift
+module Historian Sources/Historian/{ByteCoding,CRC32C,JournalFormat,JournalRecord,Tally}.swift
+
+# A target begins with what the golden files hold.
+python3 scripts/fuzz-seeds.py "$build/corpus"
+
+status=0
+for target in "${targets[@]}"; do
+    swiftc "${flags[@]}" -module-name "Fuzz$target" "Tests/Fuzz/$target.swift" "$build"/*.o -o "$build/$target"
+    mkdir -p "$build/corpus/$target"
+done
+for target in "${targets[@]}"; do
+    echo "== $target, $seconds s"
+    # A backtrace of Swift's own would come before the sanitizer's report, and take its time.
+    SWIFT_BACKTRACE=enable=no "$build/$target" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
+        -print_final_stats=1 -artifact_prefix="$build/artifacts/$target-" "$build/corpus/$target" > "$build/$target.log" 2>&1 || {
+        status=1
+        echo "$target found something:"
+        tail -n 40 "$build/$target.log"
+        continue
+    }
+    grep -E 'stat::number_of_executed_units|stat::peak_rss_mb|^Done ' "$build/$target.log" || true
+done
+exit "$status"

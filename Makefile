@@ -40,9 +40,11 @@ bench-log: ## Measure the log: sizes beside Gorilla, speed of the column codec b
 	@.build-release/release/log-codec-bench $(BENCH)
 
 fuzz: ## Fuzz the decoders with the address sanitizer (FUZZ_SECONDS=60 each, FUZZ="ColumnTexts" picks)
+	@scripts/setup.sh
 	@scripts/fuzz.sh
 
-check-arm64: ## Run the kernels as Embedded Swift for aarch64 under qemu (needs lld and qemu-user-static)
+check-arm64: ## Run the kernels as Embedded Swift for aarch64 under qemu
+	@scripts/setup.sh --arm64
 	@scripts/check-arm64.sh
 
 schema: build ## Write the JSON Schemas of the configuration into protocols/schema

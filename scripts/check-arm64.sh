@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The kernels as Embedded Swift for aarch64, run under qemu, have to print what they print on this machine (Tests/Embedded).
 # Ends well, with a message, where the tools are missing: swiftc with Embedded Swift for aarch64, clang, ld.lld, qemu-aarch64-static
-# (Debian: lld, qemu-user-static).
+# (scripts/apt-packages-arm64.txt).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

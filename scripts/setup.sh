@@ -2,6 +2,7 @@
 # Installs what is missing, and only that: Debian packages (scripts/apt-packages.txt), Python peers of the tests (.venv).
 #   setup.sh            packages only: enough to build, for the demo and the benchmarks
 #   setup.sh --peers    packages and the foreign peers of the tests
+#   setup.sh --arm64    packages, and those to run the kernels for aarch64 (scripts/apt-packages-arm64.txt)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -38,8 +39,11 @@ check_swift() {
         "Open a new shell so that 'swift --version' works, then run the same command again."
 }
 
-# The names in the list, without comments.
-wanted_packages() { sed -e 's/#.*//' -e 's/[[:space:]]*$//' -e '/^$/d' scripts/apt-packages.txt; }
+lists=(scripts/apt-packages.txt)
+if [[ ${1:-} == --arm64 ]]; then lists+=(scripts/apt-packages-arm64.txt); fi
+
+# The names in the lists, without comments.
+wanted_packages() { sed -e 's/#.*//' -e 's/[[:space:]]*$//' -e '/^$/d' "${lists[@]}"; }
 
 missing_packages() {
     local name

@@ -181,7 +181,8 @@ enum IntegerDecoder {
         for run in 0..<runs {
             guard lengths[run] >= 0, lengths[run] < Int64(count &- row) else { throw .damaged }
             let length = Int(lengths[run]) &+ 1
-            (residuals + row).update(repeating: values[run], count: length)
+            let value = values[run]
+            for index in row..<(row &+ length) { residuals[index] = value }
             row &+= length
         }
         guard row == count else { throw .damaged }

@@ -86,7 +86,8 @@ struct DamageTests {
     }
 
     @Test(arguments: [
-        ("a width above 64", 3, [0x02, 65, 0]),
+        ("a width above 64", 3, [0x02, 65, 0] + [UInt8](repeating: 0, count: 25)),
+        ("a width above 64 with exceptions", 1, [0x02, 0xFF, 0, 1, 0, 8] + [UInt8](repeating: 0, count: 16)),
         ("bits behind the last offset", 3, [0x02, 1, 0, 0b0000_1000]),
         ("no exceptions where some are announced", 3, [0x02, 0x81, 0, 0, 0]),
         ("more exceptions than rows", 3, [0x02, 0x80, 0, 4, 0, 1, 2, 3, 0, 0, 0, 0]),

@@ -2,7 +2,7 @@
 ///
 /// One per thread of work. It holds no data that outlives a call.
 package struct ColumnScratch: ~Copyable, @unchecked Sendable {
-    /// One block's residuals, and room for a group that is rounded up.
+    /// One block's residuals, room for a group that is rounded up, and the values of its exceptions.
     var block = Slab<Int64>()
     /// One block's offsets at the end of a column, where they cannot be read eight bytes at a time.
     var tail = Slab<UInt8>()

@@ -28,6 +28,8 @@ enum IntegerEncoder {
     private static let innerColumnBits = 80
     /// Rows whose differences show a common divisor, if there is one.
     private static let divisorProbes = 16
+    /// Lanes of a block rounded up to whole groups, and of its exceptions.
+    private static let blockLanes = 2 * ColumnFormat.blockRows + 8
     /// Places of the hash table of a dictionary; a power of two.
     private static let tablePlaces = 1024
 
@@ -55,7 +57,7 @@ enum IntegerEncoder {
             divisor = takeDivisor(&values, count, changes: min(valueRuns, deltaRuns), scratch: &scratch)
             if divisor > 1 { flag = ColumnFormat.divisorFlag }
         }
-        let block = scratch.block.reserve(ColumnFormat.blockRows + 8)
+        let block = scratch.block.reserve(blockLanes)
         let slope = slope(values, count)
         let (prediction, bits) = prediction(values, count, slope, block)
 
@@ -91,15 +93,24 @@ enum IntegerEncoder {
     /// How often the value, and how often the difference, changes from row to row, each plus one.
     private static func runs(_ values: UnsafePointer<Int64>, _ count: Int) -> (values: Int, deltas: Int) {
         guard count > 1 else { return (1, 1) }
-        var valueRuns = 1
+        var delta = values[1] &- values[0]
+        var valueRuns = 1 &+ isNotZero(delta)
         var deltaRuns = 1
-        if values[1] != values[0] { valueRuns &+= 1 }
-        for index in 2..<max(count, 2) {
-            let delta = values[index] &- values[index &- 1]
-            valueRuns &+= delta == 0 ? 0 : 1
-            deltaRuns &+= delta == values[index &- 1] &- values[index &- 2] ? 0 : 1
+        var index = 2
+        while index < count {
+            let next = values[index] &- values[index &- 1]
+            valueRuns &+= isNotZero(next)
+            deltaRuns &+= isNotZero(next ^ delta)
+            delta = next
+            index &+= 1
         }
         return (valueRuns, deltaRuns)
+    }
+
+    /// 1 or 0, without a branch: changes come at random.
+    @inline(__always)
+    private static func isNotZero(_ value: Int64) -> Int {
+        Int(truncatingIfNeeded: UInt64(bitPattern: value | (0 &- value)) &>> 63)
     }
 
     /// Bits of a column as runs, about; a run's value takes what it would take packed.
@@ -213,29 +224,30 @@ enum IntegerEncoder {
         sink.next += BitPacking.bytes(count, width: plan.width)
     }
 
+    /// Places and values of what does not fit; `head` is where the block's width was written. Behind the block there is room for as many.
     private static func appendExceptions(
         _ block: UnsafeMutablePointer<Int64>, _ count: Int, _ plan: BlockPlan, _ head: UnsafeMutableRawPointer, into sink: inout ByteSink
     ) {
-        withUnsafeTemporaryAllocation(of: Int64.self, capacity: ColumnFormat.blockRows) { outside in
-            let countPlace = sink.next
-            var found = 0
-            sink.next += 1
-            for index in 0..<count {
-                let difference = block[index] &- plan.base
-                if UInt64(bitPattern: difference) &>> UInt64(truncatingIfNeeded: plan.width) == 0 { continue }
-                sink.append(UInt8(truncatingIfNeeded: index))
-                outside[found] = difference
-                block[index] = plan.base
-                found &+= 1
-            }
-            if found == 0 {
-                sink.next = countPlace
-                return
-            }
-            countPlace.storeBytes(of: UInt8(truncatingIfNeeded: found), as: UInt8.self)
-            head.storeBytes(of: UInt8(truncatingIfNeeded: plan.width) | ColumnFormat.exceptionFlag, as: UInt8.self)
-            for index in 0..<found { sink.append(svarint: outside[index]) }
+        let outside = block + ColumnFormat.blockRows + 8
+        let countPlace = sink.next
+        var found = 0
+        sink.next += 1
+        for index in 0..<count {
+            let difference = block[index] &- plan.base
+            if UInt64(bitPattern: difference) &>> UInt64(truncatingIfNeeded: plan.width) == 0 { continue }
+            sink.append(UInt8(truncatingIfNeeded: index))
+            outside[found] = difference
+            block[index] = plan.base
+            found &+= 1
         }
+        // A frame that was moved to the lowest residual may hold them all.
+        if found == 0 {
+            sink.next = countPlace
+            return
+        }
+        countPlace.storeBytes(of: UInt8(truncatingIfNeeded: found), as: UInt8.self)
+        head.storeBytes(of: UInt8(truncatingIfNeeded: plan.width) | ColumnFormat.exceptionFlag, as: UInt8.self)
+        for index in 0..<found { sink.append(svarint: outside[index]) }
     }
 
     /// The runs of values or of differences, as two columns.
@@ -306,7 +318,7 @@ enum IntegerEncoder {
         let indices = scratch.lengths.reserve(count)
         sink.append(UInt8(truncatingIfNeeded: entries &- 1))
         sink.appendCounted { encode(values, count: entries, inner: true, into: &$0, scratch: &scratch) }
-        packed(indices, count, .none, 0, scratch.block.reserve(ColumnFormat.blockRows + 8), into: &sink)
+        packed(indices, count, .none, 0, scratch.block.reserve(blockLanes), into: &sink)
     }
 
     /// Replaces `values` by their multiples of a common divisor from the first of them on, if that pays. Returns the divisor, or 1.

@@ -23,10 +23,15 @@ enum CodecBenchmark {
         for folder in folders { reportSeries(folder) }
         let speed = try SpeedMeasurement(signals: Signal.group(rows: 4096, seed: seed))
         speed.report()
+        // As many rows as a chunk has when a thousand scan groups share a segment.
+        let short = try SpeedMeasurement(signals: Signal.group(rows: 64, seed: seed))
+        short.report()
         figure("log.codec_bytes_per_sample", size.ours, "B", goal: 1.2, atMost: true)
         figure("log.gorilla_bytes_per_sample", size.gorilla, "B")
         figure("log.encode_msps", speed.encodeMillions, "Msample/s", goal: 100)
         figure("log.decode_msps", speed.decodeMillions, "Msample/s", goal: 300)
+        figure("log.encode_64_rows_msps", short.encodeMillions, "Msample/s")
+        figure("log.decode_64_rows_msps", short.decodeMillions, "Msample/s")
         figure("log.encode_vs_c", speed.encodeRatio, "ratio", goal: 0.85)
         figure("log.decode_vs_c", speed.decodeRatio, "ratio", goal: 0.85)
     }

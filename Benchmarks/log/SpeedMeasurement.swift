@@ -12,7 +12,8 @@ struct SpeedMeasurement {
 
     private var rows: [(signal: Signal, swift: Times, c: Times?)] = []
     private static let rounds = 31
-    private static let repetitions = 40
+    /// Samples between two readings of the clock.
+    private static let samplesPerReading = 160_000
 
     /// Measures all signals; throws where what was decoded is not what was encoded, or Swift and C do not write the same bytes.
     init(signals: [Signal]) throws {
@@ -47,7 +48,7 @@ struct SpeedMeasurement {
     }
 
     func report() {
-        print("ns per sample, 4,096 rows   encode      in C        decode      in C")
+        print(padded("ns per sample, \(rows.first?.signal.column.count ?? 0) rows", 28) + "encode      in C        decode      in C")
         for row in rows {
             let c = row.c.map { [$0.encode, $0.decode] } ?? []
             let columns = [row.swift.encode * 1e9, (c.first ?? .nan) * 1e9, row.swift.decode * 1e9, (c.last ?? .nan) * 1e9]
@@ -139,6 +140,7 @@ struct SpeedMeasurement {
 
     /// Seconds of CPU time per sample of one repetition.
     private static func perSample(_ count: Int, _ work: () -> Void) -> Double {
+        let repetitions = samplesPerReading / count
         let start = processorTime()
         for _ in 0..<repetitions { work() }
         return (processorTime() - start) / Double(count * repetitions)

@@ -65,22 +65,22 @@ struct BlockPlan {
     }
 
     /// The middle of where most of the residuals are; `nil` where the whole range is hardly wider than that.
+    @inline(__always)
     private static func middle(_ residuals: UnsafePointer<Int64>, _ count: Int, width: Int) -> Int64? {
-        withUnsafeTemporaryAllocation(of: Int64.self, capacity: probes) { probe -> Int64? in
-            let step = count / probes
-            // Sorted while it is gathered.
-            for index in 0..<probes {
-                let value = residuals[index &* step]
-                var place = index
-                while place > 0 && probe[place &- 1] > value {
-                    probe[place] = probe[place &- 1]
-                    place &-= 1
-                }
-                probe[place] = value
-            }
-            let spread = UInt64(bitPattern: probe[probes &- 2] &- probe[1])
-            guard ColumnFormat.width(of: spread) &+ 2 <= width else { return nil }
-            return probe[1] &+ Int64(bitPattern: spread / 2)
+        let step = count / probes
+        // The lowest and the highest probe may lie far away; the second of either end tells. Without branches, as probes come in any order.
+        let (one, other) = (residuals[0], residuals[step])
+        var (lowest, low) = (min(one, other), max(one, other))
+        var (highest, high) = (low, lowest)
+        for index in 2..<probes {
+            let value = residuals[index &* step]
+            low = min(low, max(lowest, value))
+            lowest = min(lowest, value)
+            high = max(high, min(highest, value))
+            highest = max(highest, value)
         }
+        let spread = UInt64(bitPattern: high &- low)
+        guard ColumnFormat.width(of: spread) &+ 2 <= width else { return nil }
+        return low &+ Int64(bitPattern: spread / 2)
     }
 }

@@ -30,8 +30,6 @@ enum IntegerEncoder {
     private static let divisorProbes = 16
     /// Lanes of a block rounded up to whole groups, and of its exceptions.
     private static let blockLanes = 2 * ColumnFormat.blockRows + 8
-    /// Places of the hash table of a dictionary; a power of two.
-    private static let tablePlaces = 1024
 
     /// Writes a column of at least one row. An `inner` one, of runs or a dictionary, is constant or packed.
     static func encode(
@@ -284,6 +282,9 @@ enum IntegerEncoder {
         guard bitsPerRow >= 1 else { return 0 }
         // With more entries than that an index is as wide as what it stands for.
         let most = min(ColumnFormat.dictionaryMax, 1 &<< min(bitsPerRow &- 1, 8))
+        // A quarter full at most, and no larger than needed, as it is cleared each time.
+        let tableBits = ColumnFormat.width(of: UInt64(most)) &+ 1
+        let tablePlaces = 1 &<< tableBits
         let table = scratch.table.reserve(tablePlaces)
         table.update(repeating: 0, count: tablePlaces)
         let entries = scratch.values.reserve(ColumnFormat.dictionaryMax)
@@ -291,7 +292,8 @@ enum IntegerEncoder {
         var found = 0
         for row in 0..<count {
             let value = values[row]
-            var place = Int(truncatingIfNeeded: (UInt64(bitPattern: value) &* 0x9E37_79B9_7F4A_7C15) &>> 54)
+            let hash = UInt64(bitPattern: value) &* 0x9E37_79B9_7F4A_7C15
+            var place = Int(truncatingIfNeeded: hash &>> UInt64(truncatingIfNeeded: 64 &- tableBits))
             while true {
                 let entry = Int(truncatingIfNeeded: table[place])
                 if entry == 0 {

@@ -152,19 +152,18 @@ struct plan {
 };
 
 static int middle_of(const int64_t *residuals, int64_t count, int width, int64_t *middle) {
-    int64_t probe[BLOCK_PROBES];
     int64_t step = count / BLOCK_PROBES;
-    for (int64_t index = 0; index < BLOCK_PROBES; index++) {
-        int64_t value = residuals[index * step], place = index;
-        while (place > 0 && probe[place - 1] > value) {
-            probe[place] = probe[place - 1];
-            place--;
-        }
-        probe[place] = value;
+    int64_t lowest = min64(residuals[0], residuals[step]), low = max64(residuals[0], residuals[step]), highest = low, high = lowest;
+    for (int64_t index = 2; index < BLOCK_PROBES; index++) {
+        int64_t value = residuals[index * step];
+        low = min64(low, max64(lowest, value));
+        lowest = min64(lowest, value);
+        high = max64(high, min64(highest, value));
+        highest = max64(highest, value);
     }
-    uint64_t spread = (uint64_t)sub(probe[BLOCK_PROBES - 2], probe[1]);
+    uint64_t spread = (uint64_t)sub(high, low);
     if (width_of(spread) + 2 > width) return 0;
-    *middle = add(probe[1], (int64_t)(spread / 2));
+    *middle = add(low, (int64_t)(spread / 2));
     return 1;
 }
 
@@ -352,10 +351,13 @@ static int64_t dictionary_of(const int64_t *values, int64_t count, int64_t bits,
     int64_t bits_per_row = bits / count;
     if (bits_per_row < 1) return 0;
     int64_t most = min64(DICTIONARY_MAX, (int64_t)1 << min64(bits_per_row - 1, 8)), found = 0;
-    memset(scratch->table, 0, sizeof scratch->table);
+    // A quarter full at most, and no larger than needed, as it is cleared each time.
+    int table_bits = width_of((uint64_t)most) + 1;
+    uint64_t places = (uint64_t)1 << table_bits;
+    memset(scratch->table, 0, places * sizeof *scratch->table);
     for (int64_t row = 0; row < count; row++) {
         int64_t value = values[row];
-        uint64_t place = (uint64_t)value * 0x9E3779B97F4A7C15 >> 54;
+        uint64_t place = (uint64_t)value * 0x9E3779B97F4A7C15 >> (64 - table_bits);
         for (;;) {
             int64_t entry = scratch->table[place];
             if (entry == 0) {
@@ -369,7 +371,7 @@ static int64_t dictionary_of(const int64_t *values, int64_t count, int64_t bits,
                 scratch->lengths[row] = entry - 1;
                 break;
             }
-            place = (place + 1) & (TABLE_PLACES - 1);
+            place = (place + 1) & (places - 1);
         }
     }
     int64_t cost = count * width_of((uint64_t)found - 1) + found * (bits_per_row + 1) + INNER_COLUMN_BITS;

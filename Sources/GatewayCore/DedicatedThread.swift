@@ -15,9 +15,9 @@ package final class DedicatedThread: SerialExecutor, Sendable {
     /// Shared with the thread, which does not keep the executor itself alive.
     private let queue: JobQueue
 
-    /// Starts a thread. `name` shows in `top -H` and debuggers, cut to 15 bytes.
-    package init(name: String) {
-        queue = JobQueue(name: name)
+    /// Starts a thread. `name` shows in `top -H` and debuggers, cut to 15 bytes; `niceness` from 1 to 19 lets others go first.
+    package init(name: String, niceness: Int32 = 0) {
+        queue = JobQueue(name: name, niceness: niceness)
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         pthread_attr_setstacksize(&attributes, Self.stackBytes)
@@ -65,6 +65,7 @@ final class JobQueue: @unchecked Sendable {
     }
 
     private let name: String
+    private let niceness: Int32
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     // Guarded by `mutex`.
@@ -86,8 +87,9 @@ final class JobQueue: @unchecked Sendable {
         pthread_getspecific(key).map { Unmanaged<JobQueue>.fromOpaque($0).takeUnretainedValue() }
     }
 
-    init(name: String) {
+    init(name: String, niceness: Int32) {
         self.name = name
+        self.niceness = niceness
         pthread_mutex_init(mutex, nil)
         var attributes = pthread_condattr_t()
         pthread_condattr_init(&attributes)
@@ -158,6 +160,7 @@ final class JobQueue: @unchecked Sendable {
         var cName = name.utf8.prefix(15).map { CChar(bitPattern: $0) }
         cName.append(0)
         _ = csystem_set_thread_name(cName)
+        if niceness != 0 { csystem_set_thread_niceness(niceness) }
         pthread_setspecific(JobQueue.key, Unmanaged.passUnretained(self).toOpaque())
         pthread_mutex_lock(mutex)
         thread = pthread_self()

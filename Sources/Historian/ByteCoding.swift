@@ -47,3 +47,38 @@ extension [UInt8] {
         append(contentsOf: utf8)
     }
 }
+
+extension [UInt8] {
+    /// Appends a number in groups of seven bits, the lowest first (LEB128).
+    mutating func append(uvarint value: UInt64) {
+        var rest = value
+        while rest >= 0x80 {
+            append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        append(UInt8(rest))
+    }
+}
+
+extension ByteReader {
+    /// A number in groups of seven bits; `nil` for more than 64 bits.
+    mutating func uvarint() -> UInt64? {
+        var value: UInt64 = 0
+        var shift: UInt64 = 0
+        while let byte = integer(UInt8.self) {
+            let bits = UInt64(byte & 0x7F)
+            if shift == 63, bits > 1 { return nil }
+            value |= bits << shift
+            if byte < 0x80 { return value }
+            shift += 7
+            if shift > 63 { return nil }
+        }
+        return nil
+    }
+
+    /// A byte count, then so many bytes.
+    mutating func framed() -> UnsafeRawBufferPointer? {
+        guard let count = uvarint(), count <= UInt64(remaining) else { return nil }
+        return bytes(Int(count))
+    }
+}

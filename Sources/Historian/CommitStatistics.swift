@@ -4,6 +4,8 @@ package struct CommitStatistics: Sendable, Hashable {
     package var commits: UInt64 = 0
     /// Bytes of records that reached the disk.
     package var bytes: UInt64 = 0
+    /// Bytes of blocks written beside them.
+    package var bytesSealed: UInt64 = 0
     /// Commits that the disk refused.
     package var failures: UInt64 = 0
     /// How long the last commit took, from encoding to the disk's confirmation.

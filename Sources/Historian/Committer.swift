@@ -24,6 +24,10 @@ actor Committer {
     private var isSnapshotFailing: Bool
     /// Removed from the log, and not yet from the disk.
     private var leaving: [Segment] = []
+    /// Being sealed or thinned; the room for what comes of it is kept free.
+    private var beingSealed: [Segment] = []
+    /// Segments that cannot be made smaller, by number.
+    private var unsealable: Set<UInt64> = []
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -58,7 +62,9 @@ actor Committer {
         if time.now >= snapshotDue {
             snapshotDue = time.now.advanced(by: Committer.snapshotInterval)
             guard access.isOpen else { return }
+            try? removeLeaving()
             removeExpired()
+            removeThinnest()
             snapshot()
         }
     }
@@ -183,16 +189,24 @@ actor Committer {
 
     // MARK: - Retention
 
+    /// Bytes that the limit leaves free, or takes away if below zero, beside what the growth of the database and one block need.
+    private func room() -> Int {
+        // Whether a block is being made or not: sealing must not be what removes data.
+        let reserve = HistorianConfiguration.databaseReserve + max(configuration.segmentBytes, beingSealed.reduce(0) { $0 + $1.bytes })
+        return configuration.diskLimit - storeBytes() - reserve
+    }
+
     /// Removes the oldest segments until `count` more bytes fit the limit.
     private func makeRoom(for count: Int) throws(GatewayError) {
-        while storeBytes() + count + HistorianConfiguration.databaseReserve > configuration.diskLimit {
+        while room() < count {
             try removeLeaving()
-            guard storeBytes() + count + HistorianConfiguration.databaseReserve > configuration.diskLimit else { return }
+            guard room() < count else { return }
             let oldest = core.state.withLock { state in state.segments.first }
-            guard let oldest, oldest.number != writer?.segment.number else {
+            guard configuration.policy != .stop, let oldest, oldest.number != writer?.segment.number else {
+                let reason = configuration.policy == .stop ? "its policy is to stop" : "nothing to remove"
                 throw GatewayError(
                     .storageFull, resource: "log \(configuration.folder)", operation: "make room",
-                    "the store has \(storeBytes()) bytes and nothing to remove, but \(count) more must fit the limit of "
+                    "the store has \(storeBytes()) bytes and \(reason), but \(count) more must fit the limit of "
                         + "\(configuration.diskLimit): raise the limit")
             }
             try remove(oldest)
@@ -216,6 +230,19 @@ actor Committer {
                 try remove(expired)
             } catch {
                 logger.warning("segment is past its time and cannot be removed", metadata: ["error_chain": .chain(of: error)])
+                return
+            }
+        }
+    }
+
+    /// Removes the oldest of what was thinned twice when it takes more than its part of the limit.
+    private func removeThinnest() {
+        guard configuration.policy == .thin else { return }
+        while let oldest = core.state.withLock({ state in configuration.isThinnestTooLarge(state.segments) ? state.segments.first : nil }) {
+            do throws(GatewayError) {
+                try remove(oldest)
+            } catch {
+                logger.warning("block cannot be removed", metadata: ["error_chain": .chain(of: error)])
                 return
             }
         }
@@ -262,10 +289,82 @@ actor Committer {
         if let writer { bytes += writer.bytes - writer.segment.bytes }
         for segment in leaving { bytes += segment.bytes }
         for suffix in ["", "-wal", "-shm"] { bytes += Files.size(configuration.database + suffix) }
-        bytes += Files.size(configuration.folder + "/lock")
+        bytes += Files.size(configuration.folder + "/lock") + Files.size(CatalogueFile.path(in: configuration.folder))
         let total = bytes
         statistics.withLock { $0.storeBytes = total }
         return bytes
+    }
+
+    // MARK: - Thinning
+
+    /// Old blocks to thin, when the store comes near its limit.
+    func nextThinning() -> ThinningJob? {
+        guard !isClosed, access.isOpen, beingSealed.isEmpty else { return nil }
+        let room = room()
+        let job = core.state.withLock { state in
+            configuration.nextThinning(of: state.segments, room: room) { end in state.cursors.allSatisfy { $0.folded >= end } }
+        }
+        if let job { beingSealed = job.blocks }
+        return job
+    }
+
+    func didThin(_ job: ThinningJob, to block: Segment, thinned: StreamTallies) { replace(job.blocks, by: block, thinned: thinned) }
+
+    func didNotThin(_ job: ThinningJob) { beingSealed = [] }
+
+    // MARK: - Sealing
+
+    /// Closed segments, oldest first, that are due to become one block; they stay as they are until `didSeal`.
+    ///
+    /// Small ones, as short runs leave them, wait until they are enough for a block.
+    func nextSealing(isSmallIncluded: Bool) -> [Segment]? {
+        guard !isClosed, access.isOpen, beingSealed.isEmpty else { return nil }
+        let open = writer?.segment.number
+        var job: [Segment] = []
+        var bytes = 0
+        for segment in core.state.withLock({ $0.segments }) {
+            if segment.isSealed || segment.isMissing || segment.number == open || unsealable.contains(segment.number) {
+                // A block is made of neighbours.
+                if bytes >= configuration.segmentBytes / 2 { break }
+                if !isSmallIncluded || job.isEmpty {
+                    job = []
+                    bytes = 0
+                    continue
+                }
+                break
+            }
+            if bytes + segment.bytes > configuration.segmentBytes + JournalFormat.segmentHeaderBytes, !job.isEmpty { break }
+            job.append(segment)
+            bytes += segment.bytes
+        }
+        guard !job.isEmpty, isSmallIncluded || bytes >= configuration.segmentBytes / 2 else { return nil }
+        beingSealed = job
+        return job
+    }
+
+    /// Puts the block in the place of its segments, and removes them.
+    func didSeal(_ segments: [Segment], as block: Segment) { replace(segments, by: block, thinned: [:]) }
+
+    func didNotSeal(_ segments: [Segment], because error: GatewayError) {
+        beingSealed = []
+        if error.code == .limitExceeded { for segment in segments { unsealable.insert(segment.number) } }
+    }
+
+    private func replace(_ old: [Segment], by block: Segment, thinned: StreamTallies) {
+        beingSealed = []
+        let isReplaced = core.state.withLock { $0.replace(old, by: block, thinned: thinned) }
+        guard isReplaced, !isClosed else {
+            // Retention took one of them meanwhile.
+            try? Files.remove(configuration.journal + "/" + block.fileName, on: configuration.disk)
+            return
+        }
+        statistics.withLock { $0.bytesSealed += UInt64(block.bytes) }
+        leaving += old
+        do throws(GatewayError) {
+            try removeLeaving()
+        } catch {
+            logger.debug("sealed segments are removed later", metadata: ["error_chain": .chain(of: error)])
+        }
     }
 
     // MARK: - State
@@ -302,6 +401,14 @@ actor Committer {
 }
 
 extension LogCore {
+    func descriptors() -> [StreamID: StreamDescriptor] {
+        state.withLock { state in
+            var descriptors: [StreamID: StreamDescriptor] = [:]
+            for (number, stream) in state.streams.enumerated() { descriptors[StreamID(rawValue: UInt32(number))] = stream?.descriptor }
+            return descriptors
+        }
+    }
+
     func descriptor(of stream: StreamID) -> StreamDescriptor? {
         state.withLock { state in
             let number = Int(stream.rawValue)

@@ -26,7 +26,8 @@ actor DiskReading {
             return Read(items: [], through: core.state.withLock { $0.tail.entries.first.map { $0.first - 1 } ?? $0.last })
         }
         let walk: SegmentWalk
-        if let open = walks[cursor], open.segment.number == segment.number, open.place <= position,
+        // The same file: what was sealed meanwhile is read on from its block.
+        if let open = walks[cursor], open.segment.fileName == segment.fileName, open.place <= position,
             open.segment.isMissing == segment.isMissing
         {
             open.extend(to: segment)

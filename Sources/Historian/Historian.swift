@@ -13,6 +13,7 @@ package final class Historian: TelemetryLog {
     package let recovery: RecoveryReport
     private let core: LogCore
     private let committer: Committer
+    private let sealer: Sealer
     private let disk: DiskReading
     private let access: StoreAccess
     /// Held while a stream gets its number, so that two equal ones get one.
@@ -46,6 +47,7 @@ package final class Historian: TelemetryLog {
         committer = Committer(
             core: core, access: opening.access, saved: opening.refusal == nil ? state : stored, segments: state.segments,
             configuration: configuration, time: time, logger: logger)
+        sealer = Sealer(core: core, committer: committer, configuration: configuration, time: time, logger: logger)
         disk = DiskReading(core: core)
         access = opening.access
         self.configuration = configuration
@@ -88,6 +90,15 @@ package final class Historian: TelemetryLog {
 
     /// Commits at every interval until the task is cancelled; then commits a last time and throws `CancellationError`.
     package func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await self.commit() }
+            tasks.addTask { try await self.sealer.run() }
+            defer { tasks.cancelAll() }
+            try await tasks.next()
+        }
+    }
+
+    private func commit() async throws {
         var deadline = time.now
         do {
             while true {
@@ -104,6 +115,9 @@ package final class Historian: TelemetryLog {
 
     /// Commits what was appended and saves cursors and ledger, now.
     package func flush() async throws { try await committer.flush() }
+
+    /// Seals every closed segment, small ones too, and thins what is due, now.
+    package func seal() async throws { while try await sealer.turn(isSmallIncluded: true) {} }
 
     /// Commits and saves for the last time, and gives the store free. Whoever reads from now on gets `.stopped`.
     package func close() async throws {
@@ -200,14 +214,25 @@ extension LogCore.State {
     fileprivate func newCursor(named name: String, from start: CursorStart) -> CursorState {
         var tallies: [StreamID: CursorTally] = [:]
         var settled: UInt64 = 0
+        // Thinned blocks have no batches any more, or not all of them.
+        let whole = segments.drop { $0.level > 0 }
+        var skippedKept = StreamTallies()
+        for segment in segments.prefix(while: { $0.level > 0 }) { skippedKept += segment.tallies }
         for (number, stream) in streams.enumerated() {
             guard let stream else { continue }
+            let id = StreamID(rawValue: UInt32(number))
             var tally = CursorTally()
-            tally.skipped = start == .oldest ? stream.gone : stream.counts.stored
+            if start == .newest {
+                tally.skipped = stream.counts.stored
+            } else {
+                tally.skipped = stream.gone
+                tally.skipped += stream.thinned
+                if let kept = skippedKept[id] { tally.skipped += kept }
+            }
             settled &+= tally.skipped.samples(of: tagCounts[number])
-            if !tally.skipped.isEmpty { tallies[StreamID(rawValue: UInt32(number))] = tally }
+            if !tally.skipped.isEmpty { tallies[id] = tally }
         }
-        let oldest = segments.first?.base ?? tail.entries.first?.first ?? last + 1
+        let oldest = whole.first?.base ?? tail.entries.first?.first ?? last + 1
         let position = start == .oldest ? oldest - 1 : last
         return CursorState(name: name, at: position, tallies: tallies, settledSamples: settled, since: start == .oldest ? 0 : last)
     }

@@ -10,6 +10,8 @@ package struct HistorianConfiguration: Sendable {
     package var commitInterval: Duration
     /// How long data is kept that every cursor has acknowledged; `nil`: until the disk limit is reached.
     package var keepFor: Duration?
+    /// What happens when the disk limit is reached.
+    package var policy: RetentionPolicy
     /// Most bytes of the newest batches in memory.
     package var memoryTailBytes: Int
     /// What carries out the changes of files.
@@ -24,12 +26,13 @@ package struct HistorianConfiguration: Sendable {
 
     package init(
         folder: String, diskLimit: Int, commitInterval: Duration = .milliseconds(100), keepFor: Duration? = nil,
-        memoryTailBytes: Int = 8 << 20, disk: any StoreDisk = SystemDisk()
+        policy: RetentionPolicy = .thin, memoryTailBytes: Int = 8 << 20, disk: any StoreDisk = SystemDisk()
     ) {
         self.folder = folder
         self.diskLimit = diskLimit
         self.commitInterval = commitInterval
         self.keepFor = keepFor
+        self.policy = policy
         self.memoryTailBytes = memoryTailBytes
         self.disk = disk
     }

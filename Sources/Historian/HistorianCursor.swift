@@ -47,6 +47,11 @@ final class HistorianCursor: LogCursor {
                 } catch {
                     // Retention may have taken the file while it was being opened; then the place has moved on.
                     if core.state.withLock({ $0.cursors[index].acknowledged }) > position { continue }
+                    // Or it was sealed into a block meanwhile.
+                    let attempted = segments.first { $0.end > position }
+                    if error.code == .notFound, core.state.withLock({ $0.segment(after: position)?.fileName }) != attempted?.fileName {
+                        continue
+                    }
                     // Somebody else took it: from now on its samples are a gap.
                     if error.code == .notFound, core.state.withLock({ $0.markMissing(after: position) }) { continue }
                     throw error

@@ -41,7 +41,7 @@ package final class HistorianReader: Sendable {
             stored = try store.load()
             try store.close()
         }
-        return try Recovery(stored: stored, journal: configuration.journal).state
+        return try Recovery(stored: stored, folder: configuration.folder, journal: configuration.journal).state
     }
 
     /// The streams of the store, by number.

@@ -12,6 +12,8 @@ final class LogCore: Sendable {
         var counts = StreamCounts()
         var lost = Tally()
         var gone = Tally()
+        /// Replaced by summaries.
+        var thinned = Tally()
         /// With what is on disk only.
         var durableCounts = StreamCounts()
         var durableLost = Tally()
@@ -206,10 +208,23 @@ extension LogCore.State {
         if tail.hasManyLosses { tail.merge(inFlight: inFlight, reading: cursors.map { ($0.acknowledged, $0.read) }) }
     }
 
+    /// The segment with the entry after a position.
+    func segment(after position: UInt64) -> Segment? { segments.first { $0.end > position } }
+
     /// Notes that the file of the segment with the entry after `position` is gone; `false` if that was known.
     mutating func markMissing(after position: UInt64) -> Bool {
         guard let index = segments.firstIndex(where: { $0.end > position }), !segments[index].isMissing else { return false }
         segments[index].isMissing = true
+        return true
+    }
+
+    /// Puts a block in the place of the neighbours that it was made of; `false` where they are not what they were any more.
+    mutating func replace(_ old: [Segment], by block: Segment, thinned: StreamTallies) -> Bool {
+        guard let first = old.first, let start = segments.firstIndex(where: { $0.number == first.number }), start + old.count <= segments.count,
+            zip(segments[start...], old).allSatisfy({ $0.fileName == $1.fileName && $0.isMissing == $1.isMissing })
+        else { return false }
+        segments.replaceSubrange(start..<(start + old.count), with: [block])
+        for (stream, tally) in thinned { streams[Int(stream.rawValue)]?.thinned += tally }
         return true
     }
 

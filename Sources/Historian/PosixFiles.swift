@@ -46,11 +46,21 @@ final class OpenFile: Sendable {
         return bytes
     }
 
-    /// Writes bytes at the start of the file.
-    func write(_ bytes: [UInt8]) throws(GatewayError) {
-        let written = bytes.withUnsafeBytes { SystemDisk().write($0, to: descriptor, at: 0) }
-        if written < 0 { throw .storage(Int32(-written), path, "write") }
-        if written < bytes.count { throw .storage(ENOSPC, path, "write") }
+    /// Writes bytes at an offset, all of them.
+    func write(_ bytes: [UInt8], at offset: Int, on disk: any StoreDisk) throws(GatewayError) {
+        var refusal = 0
+        bytes.withUnsafeBytes { bytes in
+            var rest = bytes[...]
+            while !rest.isEmpty {
+                let result = disk.write(UnsafeRawBufferPointer(rebasing: rest), to: descriptor, at: offset + bytes.count - rest.count)
+                guard result > 0 else {
+                    refusal = result == 0 ? -Int(ENOSPC) : result
+                    return
+                }
+                rest = rest.dropFirst(result)
+            }
+        }
+        if refusal != 0 { throw .storage(Int32(-refusal), path, "write") }
     }
 
     var size: Int {

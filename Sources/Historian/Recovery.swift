@@ -57,22 +57,25 @@ struct Recovery {
     /// Looks at all segments of `journal` that `stored` does not vouch for.
     ///
     /// `stored` is `nil` where the database was lost. Throws `.unsupported` for a segment of a newer version.
-    init(stored: StoredState?, journal: String) throws(GatewayError) {
+    init(stored: StoredState?, folder: String, journal: String) throws(GatewayError) {
         state = stored ?? StoredState()
         counted = state.position
         self.journal = journal
-        let headers = try readHeaders()
-        if stored == nil { state.epoch = 0 }
+        let files = try readHeaders()
+        if stored == nil {
+            state.epoch = 0
+            // The catalogue's own file, then.
+            for (id, descriptor) in try CatalogueFile.read(folder: folder) { adopt(descriptor, as: id) }
+        }
         let rows = Dictionary(state.segments.map { ($0.number, $0) }, uniquingKeysWith: { $1 })
         var segments: [Segment] = []
-        for (index, header) in headers.enumerated() {
-            state.epoch = max(state.epoch, header.epoch)
+        for (index, file) in files.enumerated() {
+            state.epoch = max(state.epoch, file.epoch)
             // After a refused commit the next segment begins with what this one could not confirm.
-            let limit = index + 1 < headers.count ? headers[index + 1].base - 1 : UInt64.max / 2
-            try examine(header, row: rows[header.number], limit: limit, into: &segments)
+            let limit = index + 1 < files.count ? files[index + 1].base - 1 : UInt64.max / 2
+            try examine(file, row: rows[file.number].flatMap { file.isNamed(by: $0) ? $0 : nil }, limit: limit, into: &segments)
         }
-        let present = Set(headers.map(\.number))
-        for var row in state.segments where !present.contains(row.number) {
+        for var row in state.segments where !files.contains(where: { $0.isNamed(by: row) || $0.firstNumber == row.firstNumber }) {
             if !row.isMissing {
                 report.missingSegments.append(row.fileName)
                 row.isMissing = true
@@ -84,30 +87,98 @@ struct Recovery {
         state.position = max(counted, segments.map(\.end).max() ?? 0)
     }
 
-    private mutating func readHeaders() throws(GatewayError) -> [SegmentHeader] {
+    /// What the head of a file of the journal says.
+    private struct LogFile {
+        var name: String
+        var number: UInt64
+        var firstNumber: UInt64
+        var epoch: UInt32
+        var base: UInt64
+        /// The last position; a segment does not know it yet.
+        var end: UInt64?
+        /// 0 for a segment, 1 for a block, more for a thinned one.
+        var rank: UInt8
+
+        func isNamed(by row: Segment) -> Bool { row.fileName == name }
+        /// Whether this file stands for all of the other one.
+        func replaces(_ other: LogFile) -> Bool {
+            rank > other.rank && firstNumber <= other.firstNumber && number >= other.number
+        }
+    }
+
+    private mutating func readHeaders() throws(GatewayError) -> [LogFile] {
         guard Files.exists(journal) else { return [] }
-        var headers: [SegmentHeader] = []
+        var files: [LogFile] = []
         for name in try Files.names(in: journal) {
-            guard let number = Segment.number(fileName: name) else { continue }
             let path = journal + "/" + name
+            if name.hasSuffix(".block" + BlockWriter.unfinished) {
+                repairs.append(.remove(path: path))
+                continue
+            }
+            guard let number = Segment.number(fileName: name) ?? BlockFormat.parse(fileName: name)?.number else { continue }
             guard number > state.removedThrough else {
                 repairs.append(.remove(path: path))
                 continue
             }
-            switch try SegmentReader.header(path: path) {
-            case .success(let header) where header.number == number && header.base > (headers.last?.base ?? 1) - 1:
-                headers.append(header)
-            case .success(let header):
-                setAside(path, name, "its header says number \(header.number) and base position \(header.base)")
+            switch try Recovery.header(of: name, path: path) {
+            case .success(let file) where file.number == number: files.append(file)
+            case .success(let file): setAside(path, name, "its header says number \(file.number)")
             case .failure(.newer(let version)):
                 throw GatewayError(
                     .unsupported, resource: "log \(path)", operation: "open",
-                    "the segment has format version \(version), but this program knows versions up to \(JournalFormat.version): "
-                        + "install a newer one; nothing was changed")
+                    "the file has format version \(version), but this program knows segments up to version \(JournalFormat.version) and blocks "
+                        + "up to version \(BlockFormat.version): install a newer one; nothing was changed")
             case .failure(.damaged(let reason)): setAside(path, name, reason)
             }
         }
-        return headers
+        return inOrder(withoutReplaced(files))
+    }
+
+    private static func header(of name: String, path: String) throws(GatewayError) -> Result<LogFile, SegmentHeader.Refusal> {
+        if let block = BlockFormat.parse(fileName: name) {
+            return try BlockReader.header(path: path)
+                .flatMap { header in
+                    guard header.level == block.level else { return .failure(.damaged("its header says level \(header.level)")) }
+                    return .success(
+                        LogFile(
+                            name: name, number: header.number, firstNumber: header.firstNumber, epoch: header.epoch, base: header.base,
+                            end: header.end, rank: header.level + 1))
+                }
+        }
+        return try SegmentReader.header(path: path)
+            .map { header in
+                LogFile(
+                    name: name, number: header.number, firstNumber: header.number, epoch: header.epoch, base: header.base, end: nil, rank: 0)
+            }
+    }
+
+    /// Where a file and those that it was made of are both there, as a process leaves them that ends in between, one side is removed:
+    /// the one that the catalogue does not name. Without a catalogue it is the new file, unless its parts, of which the oldest goes first, are
+    /// not complete any more.
+    private mutating func withoutReplaced(_ files: [LogFile]) -> [LogFile] {
+        var kept = files
+        for file in files.sorted(by: { $0.rank < $1.rank }) where file.rank > 0 && kept.contains(where: { $0.name == file.name }) {
+            let parts = kept.filter { file.replaces($0) }
+            guard !parts.isEmpty else { continue }
+            let isNamed = state.segments.contains { file.isNamed(by: $0) }
+            let leaving = isNamed || !parts.contains { $0.firstNumber == file.firstNumber } ? parts : [file]
+            for file in leaving { repairs.append(.remove(path: journal + "/" + file.name)) }
+            kept.removeAll { file in leaving.contains { $0.name == file.name } }
+        }
+        return kept
+    }
+
+    /// Files whose positions go on where those of the file before ended; others are set aside.
+    private mutating func inOrder(_ files: [LogFile]) -> [LogFile] {
+        var ordered: [LogFile] = []
+        for file in files.sorted(by: { $0.number < $1.number }) {
+            if let before = ordered.last, file.base < before.base || before.end.map({ file.base <= $0 }) ?? false {
+                setAside(journal + "/" + file.name, file.name, "its header says base position \(file.base), after \(before.end ?? before.base)")
+            } else {
+                ordered.append(file)
+            }
+        }
+        return ordered
     }
 
     private mutating func setAside(_ path: String, _ name: String, _ reason: String) {
@@ -115,16 +186,15 @@ struct Recovery {
         report.setAside[name] = reason
     }
 
-    private mutating func examine(_ header: SegmentHeader, row: Segment?, limit: UInt64, into segments: inout [Segment])
-        throws(GatewayError)
-    {
-        let path = journal + "/" + Segment.fileName(header.number)
+    private mutating func examine(_ header: LogFile, row: Segment?, limit: UInt64, into segments: inout [Segment]) throws(GatewayError) {
+        let path = journal + "/" + header.name
         let size = Files.size(path)
         // The catalogue vouches for a segment that it has seen sealed: one with a successor, or one wholly counted.
         if let row, row.end <= counted, size == row.bytes, row.end >= row.base {
             segments.append(row)
             return
         }
+        if header.rank > 0 { return try examineBlock(header, row: row, path: path, size: size, into: &segments) }
         var segment = Segment(number: header.number, epoch: header.epoch, base: header.base, end: header.base - 1, bytes: size)
         let known = state.streams
         let reader = try SegmentReader(path: path, epoch: header.epoch, end: size) { known[$0]?.descriptor }
@@ -170,6 +240,44 @@ struct Recovery {
             segment.tallies += countedTallies
         }
         if segment.end >= segment.base { segments.append(segment) } else { repairs.append(.remove(path: path)) }
+    }
+
+    /// A block that the catalogue does not vouch for: changed since, or found without a catalogue.
+    private mutating func examineBlock(
+        _ file: LogFile, row: Segment?, path: String, size: Int, into segments: inout [Segment]
+    ) throws(GatewayError) {
+        if var row {
+            // Its size is wrong. What can be read still can be; the rest becomes a gap.
+            row.bytes = size
+            segments.append(row)
+            report.damagedBytes += 1
+            return
+        }
+        var segment = Segment(number: file.number, epoch: file.epoch, base: file.base, end: file.end ?? file.base, bytes: size)
+        segment.firstNumber = file.firstNumber
+        segment.isSealed = true
+        segment.level = file.rank - 1
+        let known = state.streams
+        let records = BlockRecords(try BlockReader(path: path) { known[$0]?.descriptor })
+        var seen = segment.base - 1
+        while let record = try records.next(after: seen) {
+            switch record {
+            case .batch(let position, let batch):
+                seen = position
+                let tags = tagCount(batch.stream)
+                segment.tallies[batch.stream, default: Tally()].add(presence: batch.presence, tagCount: tags)
+                if position > counted {
+                    state.streams[batch.stream]?.counts.add(batch, tagCount: tags)
+                    report.replayedRecords += 1
+                }
+                segment.include(time: batch.time)
+            case .loss(let loss):
+                seen = loss.last
+                if loss.last > counted { replay(loss, into: &segment) } else { segment.tallies += loss.tallies }
+            case .descriptor: continue
+            }
+        }
+        segments.append(segment)
     }
 
     private mutating func replay(_ loss: Loss, into segment: inout Segment) {

@@ -1,6 +1,6 @@
 package import Telemetry
 
-/// One segment file, as the store knows it without reading it.
+/// One segment of the log, as the store knows it without reading it: a file of the journal, or the block that it was sealed into.
 package struct Segment: Sendable, Hashable {
     package var number: UInt64
     package var epoch: UInt32
@@ -16,8 +16,23 @@ package struct Segment: Sendable, Hashable {
     package var times: ClosedRange<Timestamp>?
     /// The file is gone or unreadable; its samples are told of as a gap.
     package var isMissing = false
+    /// Whether the file is a block.
+    package var isSealed = false
+    /// How many times the block was thinned: 0 while it has every batch.
+    package var level: UInt8 = 0
+    /// The oldest segment that a block stands for; otherwise `number`.
+    package var firstNumber: UInt64
 
-    package var fileName: String { Segment.fileName(number) }
+    init(number: UInt64, epoch: UInt32, base: UInt64, end: UInt64, bytes: Int) {
+        self.number = number
+        self.epoch = epoch
+        self.base = base
+        self.end = end
+        self.bytes = bytes
+        firstNumber = number
+    }
+
+    package var fileName: String { isSealed ? BlockFormat.fileName(number, level: level) : Segment.fileName(number) }
 
     /// The number with leading zeros, so that names sort like numbers.
     package static func fileName(_ number: UInt64) -> String {

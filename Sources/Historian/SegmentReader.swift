@@ -22,6 +22,9 @@ final class SegmentReader {
     private(set) var wholeThrough = JournalFormat.segmentHeaderBytes
     /// Bytes that were passed over because they are not records.
     private(set) var damagedBytes = 0
+    /// Kind and place in the file of the payload of the record that was read last.
+    private(set) var lastKind = JournalRecord.Kind.descriptor
+    private(set) var lastPayload = 0..<0
     private(set) var descriptors: [StreamID: StreamDescriptor] = [:]
     private var buffer: [UInt8] = []
     private var bufferStart = JournalFormat.segmentHeaderBytes
@@ -53,6 +56,8 @@ final class SegmentReader {
                 switch found {
                 case .unwanted: accept(length)
                 case .record(let record):
+                    lastKind = kind
+                    lastPayload = (offset + JournalFormat.recordHeaderBytes)..<(offset + length)
                     accept(length)
                     return record
                 case .meaningless: try resynchronize()

@@ -16,7 +16,7 @@ struct SegmentEntry {
 /// Walks a segment in the order of positions and notices what is missing.
 final class SegmentWalk {
     private(set) var segment: Segment
-    private let reader: SegmentReader?
+    private let source: (any RecordSource)?
     private var seen: UInt64
     private var waiting: SegmentEntry?
 
@@ -26,9 +26,17 @@ final class SegmentWalk {
         self.segment = segment
         seen = segment.base - 1
         let path = journal + "/" + segment.fileName
-        reader =
-            segment.isMissing
-            ? nil : try SegmentReader(path: path, epoch: segment.epoch, end: segment.bytes, catalogue: catalogue)
+        if segment.isMissing {
+            source = nil
+        } else if segment.isSealed {
+            do throws(GatewayError) {
+                source = BlockRecords(try BlockReader(path: path, catalogue: catalogue))
+            } catch  where error.code == .storageCorrupt {
+                source = nil
+            }
+        } else {
+            source = try SegmentReader(path: path, epoch: segment.epoch, end: segment.bytes, catalogue: catalogue)
+        }
     }
 
     /// How far the walk has come.
@@ -37,7 +45,7 @@ final class SegmentWalk {
     /// Takes note that the segment has grown.
     func extend(to segment: Segment) {
         self.segment = segment
-        reader?.end = segment.bytes
+        (source as? SegmentReader)?.end = segment.bytes
     }
 
     /// The next entry beyond `position`; `nil` at the end of the segment.
@@ -70,7 +78,7 @@ final class SegmentWalk {
     }
 
     private func entry() throws(GatewayError) -> SegmentEntry? {
-        guard let reader, let record = try reader.next(after: seen) else { return nil }
+        guard let source, let record = try source.next(after: seen) else { return nil }
         switch record {
         case .batch(let position, let batch):
             guard position <= segment.end else { return nil }

@@ -64,22 +64,8 @@ final class SegmentWriter {
     }
 
     func write(_ buffer: [UInt8]) throws(GatewayError) {
-        var refusal = 0
-        var start = written.bytes
-        buffer.withUnsafeBytes { bytes in
-            var rest = bytes[...]
-            while !rest.isEmpty {
-                let result = disk.write(UnsafeRawBufferPointer(rebasing: rest), to: file.descriptor, at: start)
-                guard result > 0 else {
-                    refusal = result == 0 ? -Int(ENOSPC) : result
-                    return
-                }
-                start += result
-                rest = rest.dropFirst(result)
-            }
-        }
-        if refusal != 0 { throw .storage(Int32(-refusal), file.path, "write") }
-        written.bytes = start
+        try file.write(buffer, at: written.bytes, on: disk)
+        written.bytes += buffer.count
     }
 
     /// Has the disk confirm what is written.

@@ -38,8 +38,10 @@ final class StateStore: Sendable {
     private let queue: DatabaseQueue
     private let path: String
 
+    /// Each brings a database from the layout before to its own; the first makes an empty one.
+    private static let steps: [@Sendable (Database) throws -> Void] = [create, addBlocks]
     /// The layout this program writes, as `user_version`.
-    private static let layout = 1
+    static var layout: Int { steps.count }
 
     init(path: String, readOnly: Bool = false) throws(GatewayError) {
         self.path = path
@@ -66,7 +68,12 @@ final class StateStore: Sendable {
             if let complaint = try queue.read({ try String.fetchOne($0, sql: "PRAGMA quick_check(1)") }), complaint != "ok" {
                 throw GatewayError(.storageCorrupt, resource: "log \(path)", operation: "open", complaint)
             }
-            if version == 0, !readOnly { try queue.write(StateStore.create) }
+            if version < StateStore.layout, !readOnly {
+                try queue.write { database in
+                    for step in StateStore.steps[max(0, version)...] { try step(database) }
+                    try database.execute(sql: "PRAGMA user_version = \(StateStore.layout)")
+                }
+            }
         } catch {
             throw StateStore.wrap(error, path: path, operation: "open")
         }
@@ -88,6 +95,7 @@ final class StateStore: Sendable {
         }
     }
 
+    /// Layout 1.
     private static func create(_ database: Database) throws {
         try database.execute(
             sql: """
@@ -100,7 +108,15 @@ final class StateStore: Sendable {
                     acknowledged BLOB NOT NULL, evicted BLOB NOT NULL, PRIMARY KEY(cursor, stream)) WITHOUT ROWID;
                 CREATE TABLE segment(number INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, base INTEGER NOT NULL, "end" INTEGER NOT NULL,
                     bytes INTEGER NOT NULL, tallies BLOB NOT NULL, oldest INTEGER, newest INTEGER, missing INTEGER NOT NULL);
-                PRAGMA user_version = 1;
+                """)
+    }
+
+    /// Segments that were sealed into blocks: which form the file has, and the oldest segment in it.
+    private static func addBlocks(_ database: Database) throws {
+        try database.execute(
+            sql: """
+                ALTER TABLE segment ADD COLUMN form INTEGER NOT NULL DEFAULT 0;
+                ALTER TABLE segment ADD COLUMN first INTEGER NOT NULL DEFAULT 0;
                 """)
     }
 
@@ -149,6 +165,12 @@ final class StateStore: Sendable {
                 segment.times = Timestamp(nanoseconds: oldest)...Timestamp(nanoseconds: newest)
             }
             segment.isMissing = row["missing"]
+            // Read-only, an older layout is read as it is.
+            if let form = row["form"] as Int64?, form > 0 {
+                segment.isSealed = true
+                segment.level = UInt8(clamping: form - 1)
+                segment.firstNumber = UInt64(bitPattern: row["first"])
+            }
             guard segment.base > 0, segment.end >= segment.base - 1, segment.bytes >= 0 else {
                 throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "segment \(segment.number) ends before it begins")
             }
@@ -223,11 +245,15 @@ final class StateStore: Sendable {
 
     private static func save(_ segment: Segment, in database: Database) throws {
         try database.execute(
-            sql: "INSERT OR REPLACE INTO segment VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            sql: """
+                INSERT OR REPLACE INTO segment(number, epoch, base, "end", bytes, tallies, oldest, newest, missing, form, first)
+                    VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                """,
             arguments: [
                 Int64(bitPattern: segment.number), Int64(segment.epoch), Int64(bitPattern: segment.base),
                 Int64(bitPattern: segment.end), segment.bytes, encode { StateStore.encode(segment.tallies, into: &$0) },
                 segment.times?.lowerBound.nanoseconds, segment.times?.upperBound.nanoseconds, segment.isMissing,
+                segment.isSealed ? Int64(segment.level) + 1 : 0, Int64(bitPattern: segment.firstNumber),
             ])
     }
 

@@ -46,7 +46,7 @@ final class StoreAccess: Sendable {
             let lock = try StoreLock(folder: configuration.folder)
             var report = RecoveryReport()
             let (store, stored) = try openDatabase(configuration, time: time, report: &report)
-            let recovery = try Recovery(stored: stored, journal: configuration.journal)
+            let recovery = try Recovery(stored: stored, folder: configuration.folder, journal: configuration.journal)
             try recovery.repair(on: configuration.disk)
             report.merge(recovery.report)
             let access = StoreAccess(configuration: configuration, state: State(lock: lock, store: store))
@@ -71,7 +71,7 @@ final class StoreAccess: Sendable {
             let state = try StateStore.loadWithoutRoom(path: configuration.database)
             if state.epoch > 0 { stored = state }
         }
-        let recovery = try Recovery(stored: stored, journal: configuration.journal)
+        let recovery = try Recovery(stored: stored, folder: configuration.folder, journal: configuration.journal)
         let access = StoreAccess(configuration: configuration, state: State(lock: lock, store: nil, recovery: recovery))
         return Opening(access: access, stored: stored, recovery: recovery, report: recovery.report, refusal: refusal)
     }
@@ -100,7 +100,9 @@ final class StoreAccess: Sendable {
     }
 
     private static func hasSegments(_ configuration: HistorianConfiguration) throws(GatewayError) -> Bool {
-        try Files.names(in: configuration.journal).contains { Segment.number(fileName: $0) != nil }
+        try Files.names(in: configuration.journal).contains {
+            Segment.number(fileName: $0) != nil || BlockFormat.parse(fileName: $0) != nil
+        }
     }
 
     /// Whether a file of the size that a database needs at least does not fit: SQLite calls a full disk an input/output error
@@ -109,7 +111,7 @@ final class StoreAccess: Sendable {
         let path = folder + "/room"
         defer { try? Files.remove(path, on: SystemDisk()) }
         do throws(GatewayError) {
-            try OpenFile(path, O_WRONLY | O_CREAT | O_TRUNC).write([UInt8](repeating: 0, count: 128 << 10))
+            try OpenFile(path, O_WRONLY | O_CREAT | O_TRUNC).write([UInt8](repeating: 0, count: 128 << 10), at: 0, on: SystemDisk())
             return false
         } catch {
             return error.code == .storageFull

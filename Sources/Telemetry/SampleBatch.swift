@@ -35,6 +35,10 @@ package struct SampleBatch: Sendable, Hashable {
     package var epoch: UInt32
     /// When the poll began: no value is older than this.
     package var time: Timestamp
+    /// Whether the clock was not known to be right when it told `time`. Says nothing about the values.
+    package var isTimeUncertain: Bool
+    /// The device's own time for these values, where it gives one: kept beside `time`, never in its place.
+    package var sourceTime: Timestamp?
     /// Runs in tag order; their counts add up to the number of tags of the stream.
     package var quality: [QualityRun]
     /// Which tags the batch has: bit `i % 64` of word `i / 64` is tag `i`. Empty: all of them.
@@ -50,6 +54,8 @@ package struct SampleBatch: Sendable, Hashable {
         sequence = 0
         epoch = 0
         self.time = time
+        isTimeUncertain = false
+        sourceTime = nil
         self.quality = quality
         presence = []
         suppressedPolls = 0

@@ -6,4 +6,7 @@
 /// Returns 0, or ERANGE when the name is too long.
 int csystem_set_thread_name(const char *name);
 
+/// Lets other threads go before the calling one: 1 (a little) to 19 (always). On Linux every thread has a niceness of its own.
+void csystem_set_thread_niceness(int niceness);
+
 #endif

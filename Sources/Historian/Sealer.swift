@@ -1,0 +1,96 @@
+internal import GatewayCore
+internal import Logging
+internal import Telemetry
+
+/// Seals closed segments into blocks, on a thread of its own and never on the way of a commit.
+actor Sealer {
+    private let thread: DedicatedThread
+    private let core: LogCore
+    private let committer: Committer
+    private let configuration: HistorianConfiguration
+    private let time: any TimeSource
+    private let logger: Logger
+    private var isFailing = false
+    /// How many streams the catalogue's file has.
+    private var catalogued: Int?
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+    /// How long to wait after the disk has refused.
+    private static let pauseAfterRefusal = Duration.seconds(30)
+    /// How often to look for closed segments.
+    private static let interval = Duration.seconds(1)
+
+    init(core: LogCore, committer: Committer, configuration: HistorianConfiguration, time: any TimeSource, logger: Logger) {
+        self.core = core
+        self.committer = committer
+        self.configuration = configuration
+        self.time = time
+        self.logger = logger
+        thread = DedicatedThread(name: "log-seal", niceness: 10)
+    }
+
+    /// Seals and thins what is due, until the task is cancelled.
+    func run() async throws {
+        while true {
+            do {
+                while try await turn(isSmallIncluded: false) {}
+                isFailing = false
+                try await time.sleep(for: Sealer.interval)
+            } catch let error as GatewayError {
+                report(error)
+                try await time.sleep(for: Sealer.pauseAfterRefusal)
+            }
+        }
+    }
+
+    /// Does one piece of work; `false` if nothing is due. `isSmallIncluded` seals also what would wait for more of its kind.
+    func turn(isSmallIncluded: Bool) async throws -> Bool {
+        try Task.checkCancellation()
+        if let job = await committer.nextThinning() {
+            try await thin(job)
+            return true
+        }
+        guard let segments = await committer.nextSealing(isSmallIncluded: isSmallIncluded) else { return false }
+        do throws(GatewayError) {
+            try saveCatalogue()
+            let block = try BlockWriter.seal(
+                segments, journal: configuration.journal, disk: configuration.disk, created: time.utc, catalogue: core.descriptor)
+            await committer.didSeal(segments, as: block)
+        } catch {
+            await committer.didNotSeal(segments, because: error)
+            if error.code == .limitExceeded { return true }
+            // Retention took a segment while it was read.
+            if error.code == .notFound { return false }
+            throw error
+        }
+        return true
+    }
+
+    /// A block needs the descriptors of its streams, which the segments take with them.
+    private func saveCatalogue() throws(GatewayError) {
+        let streams = core.descriptors()
+        guard streams.count != catalogued else { return }
+        try CatalogueFile.write(streams, folder: configuration.folder, disk: configuration.disk)
+        catalogued = streams.count
+    }
+
+    private func thin(_ job: ThinningJob) async throws(GatewayError) {
+        do throws(GatewayError) {
+            let (block, thinned) = try job.carryOut(
+                journal: configuration.journal, disk: configuration.disk, created: time.utc, catalogue: core.descriptor)
+            await committer.didThin(job, to: block, thinned: thinned)
+        } catch {
+            await committer.didNotThin(job)
+            if error.code != .notFound { throw error }
+        }
+    }
+
+    private func report(_ error: GatewayError) {
+        guard !isFailing else { return }
+        isFailing = true
+        logger.warning(
+            "segments cannot be sealed; they stay as they are, and sealing is tried again",
+            metadata: ["folder": "\(configuration.folder)", "error_chain": .chain(of: error)])
+    }
+}

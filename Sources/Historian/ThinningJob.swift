@@ -1,0 +1,72 @@
+internal import GatewayCore
+internal import Telemetry
+
+/// Old blocks, oldest first, that one block of summaries is to replace.
+struct ThinningJob: Sendable {
+    /// Neighbours of one level, below `level`.
+    var blocks: [Segment]
+    var level: UInt8
+    var bucket: Duration
+
+    /// Writes the block. Returns it, and the samples that are not kept singly any more.
+    func carryOut(
+        journal: String, disk: any StoreDisk, created: Timestamp, catalogue: @escaping Catalogue
+    ) throws(GatewayError) -> (block: Segment, thinned: StreamTallies) {
+        guard let first = blocks.first, var thin = blocks.last else { preconditionFailure("nothing to thin") }
+        thin.firstNumber = first.firstNumber
+        thin.base = first.base
+        thin.level = level
+        var thinned = StreamTallies()
+        thin.tallies = [:]
+        for block in blocks {
+            for (stream, tally) in block.tallies {
+                if ThinningJob.isKept(catalogue(stream)) { thin.tallies[stream, default: Tally()] += tally } else { thinned[stream, default: Tally()] += tally }
+            }
+            if let times = block.times {
+                thin.include(time: times.lowerBound)
+                thin.include(time: times.upperBound)
+            }
+        }
+        var writer = try BlockWriter(number: thin.number, level: level, journal: journal, disk: disk)
+        do throws(GatewayError) {
+            var readers: [BlockReader] = []
+            for block in blocks where !block.isMissing {
+                readers.append(try BlockReader(path: journal + "/" + block.fileName, catalogue: catalogue))
+            }
+            let streams = Set(readers.flatMap { $0.index?.entries.map(\.stream) ?? [] }).sorted()
+            for stream in streams { try write(stream, from: readers, into: &writer, catalogue: catalogue) }
+            for reader in readers { for record in reader.index?.records ?? [] { writer.append(record) } }
+            thin.bytes = try writer.finish(
+                BlockHeader(
+                    epoch: thin.epoch, number: thin.number, firstNumber: thin.firstNumber, base: thin.base, end: thin.end, created: created,
+                    indexOffset: 0, indexBytes: 0, indexChecksum: 0, level: level))
+        } catch {
+            writer.abandon()
+            throw error
+        }
+        return (thin, thinned)
+    }
+
+    private func write(
+        _ stream: StreamID, from readers: [BlockReader], into writer: inout BlockWriter, catalogue: Catalogue
+    ) throws(GatewayError) {
+        guard let descriptor = catalogue(stream) else { return }
+        var summaries = StreamSummaries(descriptor: descriptor, bucket: bucket)
+        var lanes = ColumnLanes()
+        for reader in readers {
+            for entry in reader.index?.entries ?? [] where entry.stream == stream {
+                if ThinningJob.isKept(descriptor) {
+                    try writer.append(entry, bytes: try reader.bytes(of: entry, from: 0, count: entry.bytes))
+                } else if entry.kind == .batches {
+                    if let chunk = try reader.restore(entry, lanes: &lanes) { summaries.add(chunk) }
+                } else if let finer = try reader.summaries(entry, lanes: &lanes) {
+                    summaries.add(finer)
+                }
+            }
+        }
+        try writer.append(summaries, of: stream)
+    }
+
+    /// Health and alarms stay as they are to the last.
+    private static func isKept(_ descriptor: StreamDescriptor?) -> Bool { descriptor?.group == StreamDescriptor.healthGroup }
+}

@@ -37,6 +37,7 @@ package final class Historian: TelemetryLog {
         var state = recovery.state
         // A lost database may have known epochs of which the journal holds nothing.
         state.epoch += stored == nil && state.epoch > 0 ? Historian.epochsSkippedAfterLoss : 1
+        state.runs = state.runs.appending(ProcessRun(epoch: state.epoch, opened: time.utc))
         try store.save(state, over: stored ?? StoredState())
         epoch = state.epoch
         core = LogCore(recovered: state, next: recovery.nextPosition, epoch: state.epoch, configuration: configuration)
@@ -222,7 +223,11 @@ extension LogCore.State {
         for (number, stream) in streams.enumerated() {
             guard let stream else { continue }
             var tally = CursorTally()
-            tally.skipped = start == .oldest ? stream.gone : stream.counts.stored
+            tally.skipped = stream.counts.stored
+            if start == .oldest {
+                tally.skipped = stream.gone
+                tally.skipped += stream.thinned
+            }
             settled &+= tally.skipped.samples(of: tagCounts[number])
             if !tally.skipped.isEmpty { tallies[StreamID(rawValue: UInt32(number))] = tally }
         }

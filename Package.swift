@@ -81,13 +81,13 @@ let package = Package(
         tests("Definitions", ["Telemetry", "TestKit"]),
         tests("Acquisition", ["Telemetry", "GatewayCore", "TestKit", logging]),
         tests("ModbusAdapter", ["Telemetry", "GatewayCore", "TestKit"]),
-        tests("Historian", ["Telemetry", "GatewayCore", "TestKit", logging], exclude: ["Golden"]),
+        tests("Historian", ["Telemetry", "GatewayCore", "TestKit", grdb, logging], exclude: ["Golden"]),
         tests("Scoring", ["Telemetry", "PlantSimulation", "TestKit"]),
         tests("Sparkplug", ["Telemetry", "TestKit", protobuf], exclude: ["Generated/README.md", "sparkplug_b.proto"]),
         tests("Uplink", ["Telemetry", "GatewayCore", "Sparkplug", "Identity", "TestKit", logging]),
         tests("Identity", ["Telemetry"]),
         tests("PlantSimulation", ["Telemetry"]),
-        tests("Gateway", ["Telemetry", "GatewayCore", "Acquisition", "Definitions", "Historian", "Scoring", "TestKit", logging]),
+        tests("Gateway", ["Telemetry", "GatewayCore", "Acquisition", "Definitions", "Historian", "Scoring", "TestKit", "Uplink", logging]),
         .testTarget(name: "EndToEndTests", dependencies: ["indusedge", "TestKit"], swiftSettings: settings),
     ]
 )

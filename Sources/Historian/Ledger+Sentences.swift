@@ -127,7 +127,7 @@ extension Ledger.TimeSpan {
 
 extension Timestamp {
     /// Date and time to the second, in UTC.
-    fileprivate var text: String {
+    var text: String {
         let text = description
         return "\(text.prefix(10)) \(text.dropFirst(11).prefix(8))"
     }
@@ -139,7 +139,7 @@ private func readerName(_ cursor: String) -> String {
 }
 
 /// A number with commas between its thousands.
-private func grouped(_ number: UInt64) -> String {
+func grouped(_ number: UInt64) -> String {
     let digits = Array(String(number))
     var text = ""
     for (index, digit) in digits.enumerated() {

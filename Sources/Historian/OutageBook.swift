@@ -99,7 +99,8 @@ package struct OutageBook: Sendable, Hashable {
     /// The connection is lost: `settled` samples of the log are done with by now, whether the disk knows of it already or not.
     mutating func begin(at time: Timestamp, epoch: UInt32, settled: UInt64) {
         guard !isOpen else { return }
-        outages.append(Outage(
+        outages.append(
+            Outage(
                 number: (outages.last?.number ?? 0) + 1, start: time, startEpoch: epoch, first: max(settled, outages.last?.first ?? 0)))
         keepWithinLimit()
     }

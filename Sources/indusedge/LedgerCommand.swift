@@ -19,14 +19,19 @@ struct LedgerCommand: AsyncParsableCommand {
     @Flag(help: "All outages that are kept instead of the newest of each reader.")
     var outages = false
 
-    @Option(help: "Only outages and times off that ended after this, RFC 3339 or a span back from now, for example 15m. Counts are not cut.")
+    @Option(help: "Only outages and times off that ended after this: RFC 3339, or a span back from now like 15m. Counts are not cut.")
     var since: TimeArgument?
+
+    @Flag(help: "Also when devices were not connected: reads their diagnostics since --since, or of the last day.")
+    var devices = false
 
     @Flag(help: "One JSON document instead of text.")
     var json = false
 
     /// How many outages of a reader are told of unless all are asked for.
     private static let outagesShown = 10
+    /// How far back the diagnostics of devices are read unless --since says otherwise.
+    private static let deviceSpan = Duration.seconds(-86_400)
 
     private struct Report: Encodable {
         let balanced: Bool
@@ -35,6 +40,16 @@ struct LedgerCommand: AsyncParsableCommand {
         let tags: [Ledger.TagRow]
         let outages: [Outages]
         let downtimes: [Downtime]
+        let devices: [Device]?
+
+        struct Device: Encodable {
+            let device: String
+            let start: String
+            let end: String?
+            let faultyPolls: UInt64
+            let missedPolls: UInt64
+            let sentence: String
+        }
 
         struct Outages: Encodable {
             let reader: String
@@ -86,7 +101,14 @@ struct LedgerCommand: AsyncParsableCommand {
             let sentence: String
         }
 
-        init(_ ledger: Ledger) {
+        init(_ ledger: Ledger, devices: [DeviceOutages]?) {
+            self.devices = devices?.flatMap { device in
+                device.outages.map { outage in
+                    Device(
+                        device: device.device, start: outage.start.description, end: outage.end?.description,
+                        faultyPolls: outage.faultyPolls, missedPolls: outage.missedPolls, sentence: outage.sentence(device: device.device))
+                }
+            }
             balanced = ledger.isBalanced
             imbalances = ledger.imbalances
             total = ledger.total
@@ -116,23 +138,30 @@ struct LedgerCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await reportingErrors {
-            var ledger = try Historian.openReadOnly(folder: storeFolder(store)).ledger()
+            let reader = try Historian.openReadOnly(folder: storeFolder(store))
+            let now = SystemTime().utc
+            var ledger = try reader.ledger()
             let (isBalanced, imbalances) = (ledger.isBalanced, ledger.imbalances)
-            if let since { ledger = ledger.limited(to: since.timestamp(now: SystemTime().utc)) }
-            if json { try Output.json(Report(ledger)) } else { printText(ledger) }
+            if let since { ledger = ledger.limited(to: since.timestamp(now: now)) }
+            let start = since?.timestamp(now: now) ?? now.advanced(by: LedgerCommand.deviceSpan)
+            let deviceOutages = devices ? try reader.deviceOutages(since: start) : nil
+            if json { try Output.json(Report(ledger, devices: deviceOutages)) } else { printText(ledger, deviceOutages) }
             guard !isBalanced else { return }
             for imbalance in imbalances { Output.trouble("does not balance: \(imbalance)") }
             throw ExitCode.failure
         }
     }
 
-    private func printText(_ ledger: Ledger) {
+    private func printText(_ ledger: Ledger, _ devices: [DeviceOutages]?) {
         printTags(ledger)
         Output.line("")
         printReaders(ledger.total)
         Output.line("")
         for sentence in ledger.explanation { Output.line(sentence) }
         printOutages(ledger)
+        for device in devices ?? [] {
+            for outage in device.outages { Output.line(outage.sentence(device: device.device)) }
+        }
         Output.line("")
         let total = ledger.total
         let lost = total.cursors.reduce(0) { $0 + $1.evicted + $1.refused } + total.notOnDisk
@@ -184,6 +213,35 @@ struct LedgerCommand: AsyncParsableCommand {
         }
         let shown = outages ? ledger.downtimes.count : LedgerCommand.outagesShown
         for downtime in ledger.downtimes.suffix(shown) { Output.line(downtime.sentence) }
+    }
+}
+
+/// When one device was not connected.
+struct DeviceOutages {
+    let device: String
+    let outages: [DeviceOutageFinder.Outage]
+}
+
+extension HistorianReader {
+    /// What the diagnostics kept since `since` tell of each device's connection.
+    fileprivate func deviceOutages(since: Timestamp) throws -> [DeviceOutages] {
+        var finders: [String: DeviceOutageFinder] = [:]
+        var values: [String: Variant] = [:]
+        let tags = ["online", "missedPolls", "faultyPolls"]
+        // The tags of a batch come one after the other, in the order of the stream.
+        try query(tags: tags, from: since) { sample in
+            guard sample.group == StreamDescriptor.diagnosticsGroup else { return }
+            values[sample.tag] = sample.value.value
+            guard sample.tag == tags.last else { return }
+            if case .bool(let isOnline) = values["online"], case .uint(let missed) = values["missedPolls"],
+                case .uint(let faulty) = values["faultyPolls"]
+            {
+                finders[sample.device, default: DeviceOutageFinder()].add(
+                    time: sample.value.time, isOnline: isOnline, faultyPolls: faulty, missedPolls: missed)
+            }
+            values = [:]
+        }
+        return finders.sorted { $0.key < $1.key }.map { DeviceOutages(device: $0.key, outages: $0.value.outages) }
     }
 }
 

@@ -1,6 +1,6 @@
-import Foundation
 import GRDB
 import GatewayCore
+import Synchronization
 import Telemetry
 import TestKit
 import Testing
@@ -58,7 +58,7 @@ struct StateStoreTests {
             #expect(try await log.ledger().tags == before.tags)
             try await log.close()
         }
-        let version = try DatabaseQueue(path: folder.log + "/state.sqlite").read { try Int.fetchOne($0, sql: "PRAGMA user_version") }
+        let version = try await DatabaseQueue(path: folder.log + "/state.sqlite").read { try Int.fetchOne($0, sql: "PRAGMA user_version") }
         #expect(version == StateStore.layout)
     }
 
@@ -67,7 +67,7 @@ struct StateStoreTests {
         try await openLog(folder).close()
         let path = folder.log + "/state.sqlite"
         let queue = try DatabaseQueue(path: path)
-        try queue.write { try $0.execute(sql: "PRAGMA user_version = 99") }
+        try await queue.write { try $0.execute(sql: "PRAGMA user_version = 99") }
         try queue.close()
         let bytes = try readBytes(path)
         let error = #expect(throws: GatewayError.self) { try openLog(folder) }

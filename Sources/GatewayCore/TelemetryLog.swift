@@ -72,9 +72,28 @@ package protocol LogCursor: AnyObject, Sendable {
     /// May be called from another thread while `read` waits.
     func acknowledge(through position: LogPosition)
 
+    /// Says that the entry at this position, which was read and is not acknowledged yet, can never be delivered: when `acknowledge`
+    /// passes it, its samples count as refused. A rewind takes that back; the entry is then read again.
+    func refuse(_ position: LogPosition)
+
     /// Goes back to the entry after the last acknowledged one: after a lost connection.
     func rewind()
 
     /// Samples not yet acknowledged.
     var pendingSamples: UInt64 { get }
+
+    /// Says that the way to whom this cursor reads for is cut: an outage begins, unless one goes on already.
+    ///
+    /// What is pending now, and what is stored until `connectionRestored`, is the outage's; the ledger tells what became of it.
+    func connectionLost(at time: Timestamp)
+
+    /// Says that the way stands (again): ends the outage if there is one, also one that began in an earlier run of the process.
+    func connectionRestored(at time: Timestamp)
+}
+
+extension LogCursor {
+    /// Nothing: most readers have no way that could be cut.
+    package func connectionLost(at time: Timestamp) {}
+    /// Nothing: most readers have no way that could be cut.
+    package func connectionRestored(at time: Timestamp) {}
 }

@@ -127,6 +127,7 @@ extension BlockWriter {
         sealed.isSealed = true
         for segment in segments.dropLast() {
             sealed.tallies += segment.tallies
+            sealed.lost = (sealed.lost ?? [:]).adding(segment.lost ?? [:])
             if let times = segment.times {
                 sealed.include(time: times.lowerBound)
                 sealed.include(time: times.upperBound)

@@ -249,7 +249,7 @@ actor Committer {
     }
 
     private func remove(_ segment: Segment) throws(GatewayError) {
-        var contents: (entries: [SegmentWalk.Content], missing: StreamTallies)?
+        var contents: [SegmentWalk.Content]?
         let isReadWithin = core.state.withLock { state in
             state.cursors.contains { $0.acknowledged >= segment.base && $0.acknowledged < segment.end }
         }
@@ -257,7 +257,7 @@ actor Committer {
             do throws(GatewayError) {
                 contents = try SegmentWalk.contents(of: segment, journal: configuration.journal, catalogue: core.descriptor)
             } catch  where error.code == .notFound {
-                contents = ([SegmentWalk.Content(last: segment.end, isHole: true, tallies: [:])], segment.tallies)
+                contents = [SegmentWalk.Content(last: segment.end, isHole: true, tallies: [:])]
             }
         }
         let entries = contents
@@ -392,6 +392,10 @@ actor Committer {
     func close() throws(GatewayError) {
         if isClosed { return }
         var failure: GatewayError?
+        let now = time.utc
+        core.state.withLock { state in
+            if !state.runs.isEmpty { state.runs[state.runs.count - 1].closed = now }
+        }
         do throws(GatewayError) { try flush() } catch { failure = error }
         writer = nil
         isClosed = true

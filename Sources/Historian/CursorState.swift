@@ -7,8 +7,19 @@ package struct CursorTally: Sendable, Hashable {
     package var acknowledged = Tally()
     /// Gone before the cursor had acknowledged them.
     package var evicted = Tally()
+    /// Passed over, because they can never be delivered.
+    package var refused = Tally()
 
     package init() {}
+
+    /// All that the cursor is done with.
+    var settled: Tally {
+        var sum = skipped
+        sum += acknowledged
+        sum += evicted
+        sum += refused
+        return sum
+    }
 }
 
 /// One cursor's place and counts. Decides only; the log around it does the reading.
@@ -21,6 +32,7 @@ struct CursorState {
         var position: UInt64
         var content: Content
         var samples: UInt64
+        var isRefused = false
     }
 
     let name: String
@@ -37,7 +49,9 @@ struct CursorState {
     private var items = Deque<Item>()
     private var acknowledgedItems = 0
     private(set) var tallies: [StreamID: CursorTally]
-    /// Samples that are skipped, acknowledged or evicted.
+    /// What is in the tallies, by outage.
+    private(set) var outages: OutageBook
+    /// Samples that are skipped, acknowledged, refused or evicted.
     private(set) var settledSamples: UInt64
     /// The snapshot may hold the cursor only from this durable position on: what it skipped must be on disk.
     let since: UInt64
@@ -46,13 +60,18 @@ struct CursorState {
     /// How many entries may be read and not acknowledged.
     static let itemsMax = 262_144
 
-    init(name: String, at position: UInt64, gap: UInt64 = 0, tallies: [StreamID: CursorTally], settledSamples: UInt64, since: UInt64 = 0) {
+    /// `outages` is `nil` for a cursor that is new.
+    init(
+        name: String, at position: UInt64, gap: UInt64 = 0, tallies: [StreamID: CursorTally], settledSamples: UInt64,
+        outages: OutageBook? = nil, since: UInt64 = 0
+    ) {
         self.name = name
         acknowledged = position
         read = position
         folded = position
         self.gap = gap
         self.tallies = tallies
+        self.outages = outages ?? OutageBook(settled: settledSamples)
         self.settledSamples = settledSamples
         self.since = since
     }
@@ -86,11 +105,24 @@ struct CursorState {
         fold(durable: durable, tagCount: tagCount)
     }
 
+    /// Marks an entry that was read and is not acknowledged; any other position is left alone.
+    mutating func refuse(_ position: UInt64) {
+        let index = items.firstIndex { $0.position >= position }
+        guard index >= acknowledgedItems, index < items.count, items[index].position == position else { return }
+        if case .batch = items[index].content { items[index].isRefused = true }
+    }
+
+    mutating func connectionLost(at time: Timestamp, epoch: UInt32) { outages.begin(at: time, epoch: epoch, settled: settledSamples) }
+
+    mutating func connectionRestored(at time: Timestamp, epoch: UInt32, stored: UInt64) {
+        outages.end(at: time, epoch: epoch, stored: stored)
+    }
+
     /// Moves into the tallies what is acknowledged and on disk.
     mutating func fold(durable: UInt64, tagCount: (StreamID) -> Int) {
         let limit = min(acknowledged, durable)
         while let item = items.first, item.position <= limit {
-            CursorState.add(item, to: &tallies, tagCount: tagCount)
+            CursorState.add(item, to: &tallies, &outages, tagCount: tagCount)
             items.popFirst()
             acknowledgedItems -= 1
         }
@@ -113,6 +145,7 @@ struct CursorState {
             tallies[stream, default: CursorTally()].evicted += tally
             samples &+= tally.samples(of: tagCount(stream))
         }
+        outages.settle(samples, .lost)
         settledSamples &+= samples
         gap &+= samples
         acknowledged = position
@@ -125,19 +158,38 @@ struct CursorState {
         }
     }
 
-    /// The tallies as they are now, with what is acknowledged and not yet on disk.
-    func currentTallies(tagCount: (StreamID) -> Int) -> [StreamID: CursorTally] {
-        var current = tallies
-        for index in 0..<acknowledgedItems { CursorState.add(items[index], to: &current, tagCount: tagCount) }
+    /// Tallies and outages as they are now, with what is acknowledged and not yet on disk.
+    func currentAccount(tagCount: (StreamID) -> Int) -> (tallies: [StreamID: CursorTally], outages: OutageBook) {
+        var current = (tallies: tallies, outages: outages)
+        for index in 0..<acknowledgedItems { CursorState.add(items[index], to: &current.tallies, &current.outages, tagCount: tagCount) }
         return current
     }
 
-    private static func add(_ item: Item, to tallies: inout [StreamID: CursorTally], tagCount: (StreamID) -> Int) {
+    /// Samples that were read and are not acknowledged.
+    func unacknowledged(tagCount: (StreamID) -> Int) -> StreamTallies {
+        var sum = StreamTallies()
+        for index in acknowledgedItems..<items.count {
+            switch items[index].content {
+            case .batch(let stream, let presence): sum[stream, default: Tally()].add(presence: presence, tagCount: tagCount(stream))
+            case .gap(let lost): sum += lost
+            }
+        }
+        return sum
+    }
+
+    private static func add(
+        _ item: Item, to tallies: inout [StreamID: CursorTally], _ outages: inout OutageBook, tagCount: (StreamID) -> Int
+    ) {
         switch item.content {
+        case .batch(let stream, let presence) where item.isRefused:
+            tallies[stream, default: CursorTally()].refused.add(presence: presence, tagCount: tagCount(stream))
+            outages.settle(item.samples, .refused)
         case .batch(let stream, let presence):
             tallies[stream, default: CursorTally()].acknowledged.add(presence: presence, tagCount: tagCount(stream))
+            outages.settle(item.samples, .delivered)
         case .gap(let lost):
             for (stream, tally) in lost { tallies[stream, default: CursorTally()].evicted += tally }
+            outages.settle(item.samples, .lost)
         }
     }
 }

@@ -51,7 +51,7 @@ actor DiskReading {
                 read.items.append((entry.last, .batch(batch)))
             case .loss(let loss): read.items.append((entry.last, .gap(loss.tallies)))
             case .hole:
-                let missing = try missing(in: segment, beyond: entry)
+                let missing = try missing(in: segment, beyond: entry, to: cursor, after: read.items)
                 if !missing.isEmpty { read.items.append((entry.last, .gap(missing))) }
             }
         }
@@ -67,10 +67,28 @@ actor DiskReading {
         var through: UInt64
     }
 
-    /// What the first hole of a segment stands for; later holes stand for nothing more.
-    private func missing(in segment: Segment, beyond hole: SegmentEntry) throws(GatewayError) -> StreamTallies {
+    /// What a hole stands for: all that is due to the cursor in this segment and cannot be read any more. Told of at the first hole
+    /// that the cursor comes by; later holes stand for nothing more.
+    private func missing(
+        in segment: Segment, beyond hole: SegmentEntry, to name: String, after items: [(position: UInt64, content: Read.Content)]
+    ) throws(GatewayError) -> StreamTallies {
+        let (due, tagCounts) = core.state.withLock { state -> (StreamTallies, [Int]) in
+            guard let cursor = state.cursors.first(where: { $0.name == name }) else { return ([:], []) }
+            let tagCounts = state.tagCounts
+            let read = cursor.unacknowledged { tagCounts[Int($0.rawValue)] }
+            return (state.due(to: cursor, in: segment).subtracting(read), tagCounts)
+        }
+        var met = StreamTallies()
+        for item in items {
+            switch item.content {
+            case .batch(let batch):
+                met[batch.stream, default: Tally()].add(presence: batch.presence, tagCount: tagCounts[Int(batch.stream.rawValue)])
+            case .gap(let tallies): met += tallies
+            }
+        }
         let contents = try SegmentWalk.contents(of: segment, journal: core.journal, catalogue: core.descriptor)
-        return contents.entries.first { $0.isHole }?.last == hole.last ? contents.missing : [:]
+        for entry in contents where entry.last > hole.last { met += entry.tallies }
+        return due.subtracting(met)
     }
 
     func close(_ cursor: String) { walks[cursor] = nil }

@@ -31,8 +31,10 @@ package final class Historian: TelemetryLog {
         var opening = try StoreAccess.open(configuration, time: time)
         let stored = opening.stored ?? StoredState()
         var state = opening.recovery.state
+        let runs = state.runs
         if opening.refusal == nil {
             state.epoch = Historian.nextEpoch(opening)
+            state.runs = runs.appending(ProcessRun(epoch: state.epoch, opened: time.utc))
             do throws(GatewayError) {
                 try opening.access.save(state, over: stored)
             } catch  where error.code == .storageFull {
@@ -41,6 +43,7 @@ package final class Historian: TelemetryLog {
         }
         if opening.refusal != nil {
             state.epoch = max(opening.recovery.state.epoch + 1, Historian.provisionalEpoch(at: time.utc))
+            state.runs = runs.appending(ProcessRun(epoch: state.epoch, opened: time.utc))
         }
         epoch = state.epoch
         core = LogCore(recovered: state, next: opening.recovery.nextPosition, epoch: state.epoch, configuration: configuration)

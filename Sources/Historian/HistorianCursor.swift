@@ -70,6 +70,19 @@ final class HistorianCursor: LogCursor {
         }
     }
 
+    func refuse(_ position: LogPosition) { core.state.withLock { $0.cursors[index].refuse(position.rawValue) } }
+
+    func connectionLost(at time: Timestamp) {
+        core.state.withLock { $0.cursors[index].connectionLost(at: time, epoch: core.epoch) }
+    }
+
+    func connectionRestored(at time: Timestamp) {
+        core.state.withLock { state in
+            let stored = state.storedSamples
+            state.cursors[index].connectionRestored(at: time, epoch: core.epoch, stored: stored)
+        }
+    }
+
     func rewind() { core.state.withLock { $0.cursors[index].rewind() } }
 
     var pendingSamples: UInt64 {

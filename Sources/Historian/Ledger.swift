@@ -1,9 +1,10 @@
-internal import Telemetry
+package import Telemetry
 
 /// What became of every sample, tag by tag and reader by reader, counted independently so that the sums can fail.
 ///
-/// For every tag `sampled = suppressed + stored`, and for every reader of it
-/// `stored = acknowledged + pending + evicted`, where `stored` counts from where the reader began.
+/// For every tag `sampled = suppressed + stored` and `stored = onDisk + uncommitted + thinned + removed + notOnDisk`; for every reader
+/// of it `stored = acknowledged + pending + evicted + refused`, where `stored` counts from where the reader began; for every outage of a
+/// reader `samples = delivered + lost + refused + pending`.
 package struct Ledger: Sendable, Codable, Hashable {
     /// One tag's part in one reader's account.
     package struct CursorRow: Sendable, Codable, Hashable {
@@ -12,9 +13,12 @@ package struct Ledger: Sendable, Codable, Hashable {
         package var stored: UInt64
         package var acknowledged: UInt64
         package var pending: UInt64
+        /// Gone before the reader had acknowledged them; also if an acknowledgement came later.
         package var evicted: UInt64
+        /// Passed over by the reader, because they can never be delivered.
+        package var refused: UInt64
 
-        package var isBalanced: Bool { stored == acknowledged &+ pending &+ evicted }
+        package var isBalanced: Bool { stored == acknowledged &+ pending &+ evicted &+ refused }
     }
 
     /// One tag's account.
@@ -25,128 +29,126 @@ package struct Ledger: Sendable, Codable, Hashable {
         package var sampled: UInt64
         package var suppressed: UInt64
         package var stored: UInt64
+        /// Of those stored: in the files of the log, as the list of files counts them.
+        package var onDisk: UInt64
+        /// Of those stored: in memory, waiting for the next commit.
+        package var uncommitted: UInt64
+        /// Of those stored: replaced on disk by summaries.
+        package var thinned: UInt64
+        /// Of those stored: gone from the disk by retention.
+        package var removed: UInt64
         /// Of those stored: accepted, and given up before they reached the disk.
         package var notOnDisk: UInt64
         package var cursors: [CursorRow]
 
-        package var isBalanced: Bool { sampled == suppressed &+ stored && cursors.allSatisfy(\.isBalanced) }
+        /// Whether every sample was either suppressed or stored.
+        package var isSampledBalanced: Bool { sampled == suppressed &+ stored }
+        /// Whether every stored sample is somewhere.
+        package var isStoredBalanced: Bool { stored == onDisk &+ uncommitted &+ thinned &+ removed &+ notOnDisk }
+        package var isBalanced: Bool { isSampledBalanced && isStoredBalanced && cursors.allSatisfy(\.isBalanced) }
+    }
+
+    /// One outage of one reader.
+    package struct OutageRow: Sendable, Codable, Hashable {
+        package var number: UInt64
+        package var start: Timestamp
+        /// `nil` while it goes on.
+        package var end: Timestamp?
+        /// How often the connection was lost: more than once where neighbouring outages were put together.
+        package var losses: UInt64
+        /// Pending at the start, and stored until the end.
+        package var samples: UInt64
+        /// Of these: had been waiting since the outage before.
+        package var carriedOver: UInt64
+        package var delivered: UInt64
+        package var lost: UInt64
+        package var refused: UInt64
+        /// Not settled yet.
+        package var pending: UInt64
+        /// When the gateway was off in the meantime: the connection may have been there and nobody to use it.
+        package var gatewayOff: [TimeSpan]
+
+        package var isBalanced: Bool { samples == delivered &+ lost &+ refused &+ pending }
+    }
+
+    /// The outages of one reader.
+    package struct CursorOutages: Sendable, Codable, Hashable {
+        package var cursor: String
+        /// Oldest first; the newest 256.
+        package var outages: [OutageRow]
+        /// All before these, added up; they are over and done with.
+        package var earlier: OutageSum
+
+        package var isBalanced: Bool {
+            earlier.samples == earlier.delivered &+ earlier.lost &+ earlier.refused && outages.allSatisfy(\.isBalanced)
+        }
+    }
+
+    /// A span of time; its end is before its start where the clock was set back in between.
+    package struct TimeSpan: Sendable, Codable, Hashable {
+        package var start: Timestamp
+        package var end: Timestamp
+    }
+
+    /// The gateway was off, or sampled nothing: from the last sample of one run of the process to the first of the next.
+    package struct Downtime: Sendable, Codable, Hashable {
+        package var span: TimeSpan
+        /// The epoch of the run before, and of the run after.
+        package var epochBefore: UInt32
+        package var epochAfter: UInt32
+        /// When the run before ended in order; `nil` where it was killed, crashed, or lost its power.
+        package var stopped: Timestamp?
+        /// When the run after opened its log.
+        package var started: Timestamp?
     }
 
     /// In the order of streams and tags.
     package var tags: [TagRow]
+    /// In the order of names; readers that never had an outage are left out.
+    package var outages: [CursorOutages]
+    /// Oldest first.
+    package var downtimes: [Downtime]
 
-    package init(tags: [TagRow]) { self.tags = tags }
+    package init(tags: [TagRow], outages: [CursorOutages] = [], downtimes: [Downtime] = []) {
+        self.tags = tags
+        self.outages = outages
+        self.downtimes = downtimes
+    }
 
-    package var isBalanced: Bool { tags.allSatisfy(\.isBalanced) }
+    package var isBalanced: Bool { tags.allSatisfy(\.isBalanced) && outages.allSatisfy(\.isBalanced) }
     /// The tags whose sums fail.
     package var unbalanced: [TagRow] { tags.filter { !$0.isBalanced } }
 
     /// All tags added up.
     package var total: TagRow {
-        var sum = TagRow(device: "", group: "", tag: "", sampled: 0, suppressed: 0, stored: 0, notOnDisk: 0, cursors: [])
-        for row in tags {
-            sum.sampled &+= row.sampled
-            sum.suppressed &+= row.suppressed
-            sum.stored &+= row.stored
-            sum.notOnDisk &+= row.notOnDisk
-            for cursor in row.cursors {
-                if let index = sum.cursors.firstIndex(where: { $0.cursor == cursor.cursor }) {
-                    sum.cursors[index].stored &+= cursor.stored
-                    sum.cursors[index].acknowledged &+= cursor.acknowledged
-                    sum.cursors[index].pending &+= cursor.pending
-                    sum.cursors[index].evicted &+= cursor.evicted
-                } else {
-                    sum.cursors.append(cursor)
-                }
-            }
-        }
+        var sum = TagRow(
+            device: "", group: "", tag: "", sampled: 0, suppressed: 0, stored: 0, onDisk: 0, uncommitted: 0, thinned: 0, removed: 0,
+            notOnDisk: 0, cursors: [])
+        for row in tags { sum.add(row) }
         return sum
     }
 }
 
-/// Everything a ledger is made of, at one moment.
-struct LedgerView {
-    struct Cursor {
-        var name: String
-        var position: UInt64
-        var tallies: [StreamID: CursorTally]
-    }
-    struct Stream {
-        var id: StreamID
-        var descriptor: StreamDescriptor
-        var counts: StreamCounts
-        var lost: Tally
-    }
-    var streams: [Stream]
-    var cursors: [Cursor]
-    var segments: [Segment]
-    /// Entries that are in no segment yet.
-    var uncommitted: [(last: UInt64, tallies: StreamTallies)]
-
-    init(_ state: LogCore.State) {
-        streams = state.streams.enumerated().compactMap { number, stream in
-            stream.map { Stream(id: StreamID(rawValue: UInt32(number)), descriptor: $0.descriptor, counts: $0.counts, lost: $0.lost) }
-        }
-        cursors = state.cursors.map {
-            Cursor(name: $0.name, position: $0.acknowledged, tallies: $0.currentTallies(tagCount: state.tagCount))
-        }
-        segments = state.segments
-        uncommitted = []
-        for index in state.tail.index(after: state.durable)..<state.tail.entries.count {
-            let entry = state.tail.entries[index]
-            switch entry.content {
-            case .batch(let batch):
-                var tally = Tally()
-                tally.add(presence: batch.presence, tagCount: state.tagCount(batch.stream))
-                uncommitted.append((entry.last, [batch.stream: tally]))
-            case .loss(let loss): uncommitted.append((entry.last, loss.tallies))
+extension Ledger.TagRow {
+    fileprivate mutating func add(_ row: Ledger.TagRow) {
+        sampled &+= row.sampled
+        suppressed &+= row.suppressed
+        stored &+= row.stored
+        onDisk &+= row.onDisk
+        uncommitted &+= row.uncommitted
+        thinned &+= row.thinned
+        removed &+= row.removed
+        notOnDisk &+= row.notOnDisk
+        for cursor in row.cursors {
+            guard let index = cursors.firstIndex(where: { $0.cursor == cursor.cursor }) else {
+                cursors.append(cursor)
+                continue
             }
+            cursors[index].stored &+= cursor.stored
+            cursors[index].acknowledged &+= cursor.acknowledged
+            cursors[index].pending &+= cursor.pending
+            cursors[index].evicted &+= cursor.evicted
+            cursors[index].refused &+= cursor.refused
         }
-    }
-
-    init(_ stored: StoredState) {
-        streams = stored.streams.sorted { $0.key < $1.key }.map { id, stream in
-            var counts = stream.counts
-            counts.polls &+= UInt64(stream.suppressedSinceBatch)
-            counts.suppressedPolls &+= UInt64(stream.suppressedSinceBatch)
-            return Stream(id: id, descriptor: stream.descriptor, counts: counts, lost: stream.lost)
-        }
-        cursors = stored.cursors.map { Cursor(name: $0.key, position: $0.value.position, tallies: $0.value.tallies) }
-        segments = stored.segments
-        uncommitted = []
-    }
-
-    func ledger(journal: String) throws(GatewayError) -> Ledger {
-        let descriptors = Dictionary(streams.map { ($0.id, $0.descriptor) }, uniquingKeysWith: { $1 })
-        var accounts: [(cursor: Cursor, pending: StreamTallies)] = []
-        for cursor in cursors.sorted(by: { $0.name < $1.name }) {
-            var pending = StreamTallies()
-            for segment in segments {
-                pending += try SegmentWalk.tallies(of: segment, after: cursor.position, journal: journal) { descriptors[$0] }
-            }
-            for entry in uncommitted where entry.last > cursor.position { pending += entry.tallies }
-            accounts.append((cursor, pending))
-        }
-        var rows: [Ledger.TagRow] = []
-        for stream in streams {
-            for (index, tag) in stream.descriptor.tags.enumerated() {
-                let counts = stream.counts
-                let stored = counts.stored[index]
-                // A partial batch that does not have the tag: its deadband suppressed it.
-                let absent = counts.stored.partial &- (index < counts.stored.present.count ? counts.stored.present[index] : 0)
-                rows.append(
-                    Ledger.TagRow(
-                        device: stream.descriptor.device, group: stream.descriptor.group, tag: tag.name, sampled: counts.polls,
-                        suppressed: counts.suppressedPolls &+ absent, stored: stored, notOnDisk: stream.lost[index],
-                        cursors: accounts.map { account in
-                            let tally = account.cursor.tallies[stream.id] ?? CursorTally()
-                            return Ledger.CursorRow(
-                                cursor: account.cursor.name, stored: stored &- tally.skipped[index],
-                                acknowledged: tally.acknowledged[index], pending: account.pending[stream.id]?[index] ?? 0,
-                                evicted: tally.evicted[index])
-                        }))
-            }
-        }
-        return Ledger(tags: rows)
     }
 }

@@ -34,6 +34,8 @@ final class LogCore: Sendable {
         /// Oldest first; the last one may be growing.
         var segments: [Segment] = []
         var removedThrough: UInt64 = 0
+        /// The last one is the present one.
+        var runs: [ProcessRun] = []
         var cursors: [CursorState] = []
         var storedSamples: UInt64 = 0
         var waiting: [(id: UInt64, continuation: CheckedContinuation<Void, any Error>)] = []
@@ -60,11 +62,13 @@ final class LogCore: Sendable {
         var state = State(tail: MemoryTail(limit: configuration.memoryTailBytes), last: next - 1, durable: next - 1, inFlight: next - 1)
         state.segments = recovered.segments
         state.removedThrough = recovered.removedThrough
+        state.runs = recovered.runs
         for (id, stored) in recovered.streams {
             var stream = Stream(descriptor: stored.descriptor)
             stream.counts = stored.counts
             stream.lost = stored.lost
             stream.gone = stored.gone
+            stream.thinned = stored.thinned
             stream.durableCounts = stored.counts
             stream.durableLost = stored.lost
             stream.suppressedSinceBatch = stored.suppressedSinceBatch
@@ -74,13 +78,10 @@ final class LogCore: Sendable {
             state.storedSamples &+= stored.counts.stored.samples(of: stored.descriptor.tags.count)
         }
         for (name, cursor) in recovered.cursors {
-            let settled = cursor.tallies.reduce(UInt64(0)) { sum, element in
-                let tags = state.tagCount(element.key)
-                let tally = element.value
-                return sum &+ tally.skipped.samples(of: tags) &+ tally.acknowledged.samples(of: tags) &+ tally.evicted.samples(of: tags)
-            }
             state.cursors.append(
-                CursorState(name: name, at: cursor.position, gap: cursor.gap, tallies: cursor.tallies, settledSamples: settled))
+                CursorState(
+                    name: name, at: cursor.position, gap: cursor.gap, tallies: cursor.tallies,
+                    settledSamples: recovered.settledSamples(of: cursor), outages: cursor.outages))
         }
         self.state = Mutex(state)
     }
@@ -153,11 +154,12 @@ final class LogCore: Sendable {
     func snapshot() -> StoredState {
         state.withLock { state in
             var stored = StoredState(
-                epoch: epoch, position: state.durable, removedThrough: state.removedThrough, segments: state.segments)
+                epoch: epoch, position: state.durable, removedThrough: state.removedThrough, segments: state.segments, runs: state.runs)
             for (number, stream) in state.streams.enumerated() {
                 guard let stream else { continue }
                 stored.streams[StreamID(rawValue: UInt32(number))] = StoredState.Stream(
                     descriptor: stream.descriptor, counts: stream.durableCounts, lost: stream.durableLost, gone: stream.gone,
+                    thinned: stream.thinned,
                     // Suppressed polls belong to the next batch; one that is not on disk yet has taken them along.
                     suppressedSinceBatch: stream.counts.stored == stream.durableCounts.stored ? stream.suppressedSinceBatch : 0)
             }
@@ -167,7 +169,8 @@ final class LogCore: Sendable {
                 state.cursors[index].fold(durable: durable) { tagCounts[Int($0.rawValue)] }
                 let cursor = state.cursors[index]
                 guard cursor.since <= durable else { continue }
-                stored.cursors[cursor.name] = StoredState.Cursor(position: cursor.folded, gap: cursor.gap, tallies: cursor.tallies)
+                stored.cursors[cursor.name] = StoredState.Cursor(
+                    position: cursor.folded, gap: cursor.gap, tallies: cursor.tallies, outages: cursor.outages)
             }
             return stored
         }
@@ -228,20 +231,46 @@ extension LogCore.State {
         return true
     }
 
+    /// What was stored through the end of a segment, as it was when `segment` was looked at, counted from the other end: everything
+    /// less what came later. Damage to the segment does not change it.
+    func stored(through segment: Segment) -> StreamTallies {
+        var stored = StreamTallies()
+        for (number, stream) in streams.enumerated() {
+            if let stream { stored[StreamID(rawValue: UInt32(number))] = stream.durableCounts.stored }
+        }
+        for later in segments.reversed() where later.number >= segment.number {
+            if later.number > segment.number {
+                stored = stored.subtracting(later.tallies)
+            } else {
+                stored = stored.subtracting(later.tallies.subtracting(segment.tallies))
+            }
+        }
+        return stored
+    }
+
+    /// What a cursor is still to be told of a segment beyond the place where it is acknowledged, by counting.
+    func due(to cursor: CursorState, in segment: Segment) -> StreamTallies {
+        let tagCounts = tagCounts
+        let tallies = cursor.currentAccount { tagCounts[Int($0.rawValue)] }.tallies
+        return stored(through: segment).subtracting(tallies.mapValues(\.settled))
+    }
+
     /// Takes the oldest segment from the log; `entries` are what is in it, where a cursor stands within it.
-    mutating func removeOldestSegment(entries: (entries: [SegmentWalk.Content], missing: StreamTallies)?) {
+    mutating func removeOldestSegment(entries: [SegmentWalk.Content]?) {
         guard let segment = segments.first else { return }
+        let lost = cursors.map { cursor in
+            if let entries, cursor.acknowledged >= segment.base, cursor.acknowledged < segment.end {
+                return SegmentWalk.tallies(of: entries, after: cursor.acknowledged, due: due(to: cursor, in: segment))
+            }
+            return segment.tallies
+        }
         segments.removeFirst()
         removedThrough = max(removedThrough, segment.number)
+        runs.keepTimes(of: segment)
         for (stream, tally) in segment.tallies { streams[Int(stream.rawValue)]?.gone += tally }
         let tagCounts = tagCounts
         for index in cursors.indices where cursors[index].acknowledged < segment.end {
-            let position = cursors[index].acknowledged
-            var lost = segment.tallies
-            if position >= segment.base, let entries {
-                lost = SegmentWalk.tallies(of: entries, after: position)
-            }
-            cursors[index].evict(through: segment.end, lost: lost) { tagCounts[Int($0.rawValue)] }
+            cursors[index].evict(through: segment.end, lost: lost[index]) { tagCounts[Int($0.rawValue)] }
         }
     }
 }

@@ -81,10 +81,16 @@ struct Recovery {
                 row.isMissing = true
                 row.bytes = 0
             }
+            row.lost = row.lost ?? [:]
             if row.end >= row.base { segments.append(row) }
         }
         state.segments = segments.sorted { $0.number < $1.number }
         state.position = max(counted, segments.map(\.end).max() ?? 0)
+        let stored = state.storedSamples
+        for (name, cursor) in state.cursors {
+            let settled = state.settledSamples(of: cursor)
+            state.cursors[name]?.outages = cursor.outages.recovered(settled: settled, stored: stored)
+        }
     }
 
     /// What the head of a file of the journal says.
@@ -190,7 +196,8 @@ struct Recovery {
         let path = journal + "/" + header.name
         let size = Files.size(path)
         // The catalogue vouches for a segment that it has seen sealed: one with a successor, or one wholly counted.
-        if let row, row.end <= counted, size == row.bytes, row.end >= row.base {
+        if var row, row.end <= counted, size == row.bytes, row.end >= row.base {
+            if row.lost == nil { row.lost = try lost(in: row) }
             segments.append(row)
             return
         }
@@ -199,6 +206,7 @@ struct Recovery {
         let known = state.streams
         let reader = try SegmentReader(path: path, epoch: header.epoch, end: size) { known[$0]?.descriptor }
         var countedTallies = StreamTallies()
+        var countedLost = StreamTallies()
         while let record = try reader.next(after: segment.end) {
             let last: UInt64
             switch record {
@@ -218,7 +226,12 @@ struct Recovery {
             case .loss(let loss):
                 guard loss.last <= limit else { continue }
                 last = loss.last
-                if last <= counted { countedTallies += loss.tallies } else { replay(loss, into: &segment) }
+                if last <= counted {
+                    countedTallies += loss.tallies
+                    countedLost += loss.tallies
+                } else {
+                    replay(loss, into: &segment)
+                }
             case .descriptor: continue
             }
             if last > counted { report.replayedRecords += 1 }
@@ -239,6 +252,7 @@ struct Recovery {
         } else {
             segment.tallies += countedTallies
         }
+        segment.lost = (segment.lost ?? [:]).adding(row?.lost ?? countedLost)
         if segment.end >= segment.base { segments.append(segment) } else { repairs.append(.remove(path: path)) }
     }
 
@@ -280,9 +294,22 @@ struct Recovery {
         segments.append(segment)
     }
 
+    /// What a segment's loss records count, for catalogues of a layout that did not keep it.
+    private func lost(in segment: Segment) throws(GatewayError) -> StreamTallies {
+        guard state.streams.values.contains(where: { !$0.lost.isEmpty }) else { return [:] }
+        let known = state.streams
+        let walk = try SegmentWalk(segment, journal: journal) { known[$0]?.descriptor }
+        var lost = StreamTallies()
+        while let entry = try walk.next(after: 0) {
+            if case .loss(let loss) = entry.content { lost += loss.tallies }
+        }
+        return lost
+    }
+
     private mutating func replay(_ loss: Loss, into segment: inout Segment) {
         for (stream, counts) in loss.counts where state.streams[stream] != nil {
             segment.tallies[stream, default: Tally()] += counts.stored
+            segment.lost = (segment.lost ?? [:]).adding([stream: counts.stored])
             state.streams[stream]?.counts += counts
             state.streams[stream]?.lost += counts.stored
             state.streams[stream]?.suppressedSinceBatch = 0

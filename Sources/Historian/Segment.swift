@@ -12,6 +12,8 @@ package struct Segment: Sendable, Hashable {
     package var bytes: Int
     /// All samples in it, readable or not.
     package var tallies: StreamTallies = [:]
+    /// Of these: given up before they reached the disk; `nil` where that was never counted.
+    package var lost: StreamTallies? = [:]
     /// Oldest and newest time of its batches; `nil` while it has none.
     package var times: ClosedRange<Timestamp>?
     /// The file is gone or unreadable; its samples are told of as a gap.

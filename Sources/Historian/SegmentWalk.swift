@@ -94,44 +94,37 @@ final class SegmentWalk {
 extension SegmentWalk {
     /// The samples of a segment beyond a position, counted by reading them.
     ///
-    /// What the segment should hold and does not is taken to stand in its first hole.
+    /// `due` is how many there should be; it is asked for and believed where damage stands in the way of reading.
     static func tallies(
-        of segment: Segment, after position: UInt64, journal: String, catalogue: @escaping Catalogue
+        of segment: Segment, after position: UInt64, journal: String, catalogue: @escaping Catalogue, due: () -> StreamTallies
     ) throws(GatewayError) -> StreamTallies {
         if position < segment.base { return segment.tallies }
         if position >= segment.end { return [:] }
-        return tallies(of: try contents(of: segment, journal: journal, catalogue: catalogue), after: position)
+        return tallies(of: try contents(of: segment, journal: journal, catalogue: catalogue), after: position, due: due())
     }
 
     /// The same for a segment whose contents are at hand.
-    static func tallies(of contents: (entries: [Content], missing: StreamTallies), after position: UInt64) -> StreamTallies {
-        var sum = StreamTallies()
-        var isFirstHole = true
-        for entry in contents.entries {
-            if entry.isHole {
-                if isFirstHole, entry.last > position { sum += contents.missing }
-                isFirstHole = false
-            } else if entry.last > position {
-                sum += entry.tallies
-            }
+    static func tallies(of contents: [Content], after position: UInt64, due: @autoclosure () -> StreamTallies) -> StreamTallies {
+        var readable = StreamTallies()
+        var isDamaged = false
+        for entry in contents where entry.last > position {
+            readable += entry.tallies
+            if entry.isHole { isDamaged = true }
         }
-        return sum
+        return isDamaged ? readable.adding(due().subtracting(readable)) : readable
     }
 
-    /// An entry's place and samples, without its values.
+    /// An entry's place and samples, without its values; a hole has none.
     struct Content {
         var last: UInt64
         var isHole: Bool
         var tallies: StreamTallies
     }
 
-    /// All entries of a segment, and the samples that are in none of them.
-    static func contents(
-        of segment: Segment, journal: String, catalogue: @escaping Catalogue
-    ) throws(GatewayError) -> (entries: [Content], missing: StreamTallies) {
+    /// All entries of a segment.
+    static func contents(of segment: Segment, journal: String, catalogue: @escaping Catalogue) throws(GatewayError) -> [Content] {
         let walk = try SegmentWalk(segment, journal: journal, catalogue: catalogue)
         var entries: [Content] = []
-        var readable = StreamTallies()
         while let entry = try walk.next(after: 0) {
             var tallies = StreamTallies()
             switch entry.content {
@@ -143,9 +136,8 @@ extension SegmentWalk {
                 entries.append(Content(last: entry.last, isHole: true, tallies: [:]))
                 continue
             }
-            readable += tallies
             entries.append(Content(last: entry.last, isHole: false, tallies: tallies))
         }
-        return (entries, segment.tallies.subtracting(readable))
+        return entries
     }
 }

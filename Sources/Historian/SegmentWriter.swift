@@ -59,6 +59,7 @@ final class SegmentWriter {
             }
             JournalRecord.loss(loss).encode(into: &buffer)
             written.tallies += loss.tallies
+            written.lost = (written.lost ?? [:]).adding(loss.tallies)
         }
         written.end = entry.last
     }

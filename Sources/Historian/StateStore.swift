@@ -12,6 +12,8 @@ struct StoredState: Hashable {
         var lost = Tally()
         /// Of those stored: gone from the journal by retention.
         var gone = Tally()
+        /// Of those stored: replaced by summaries.
+        var thinned = Tally()
         /// Suppressed polls of which no batch tells yet; not in `counts`.
         var suppressedSinceBatch: UInt32 = 0
     }
@@ -20,6 +22,7 @@ struct StoredState: Hashable {
         /// Samples evicted right up to the position that the reader was not told of.
         var gap: UInt64 = 0
         var tallies: [StreamID: CursorTally] = [:]
+        var outages = OutageBook(settled: 0)
     }
     var epoch: UInt32 = 0
     /// The durable position that all counts are of.
@@ -29,6 +32,18 @@ struct StoredState: Hashable {
     var streams: [StreamID: Stream] = [:]
     var cursors: [String: Cursor] = [:]
     var segments: [Segment] = []
+    /// In the order of their epochs.
+    var runs: [ProcessRun] = []
+
+    /// Samples of all streams, as the streams have counted them.
+    var storedSamples: UInt64 {
+        streams.values.reduce(0) { $0 &+ $1.counts.stored.samples(of: $1.descriptor.tags.count) }
+    }
+
+    /// Samples that a cursor is done with.
+    func settledSamples(of cursor: Cursor) -> UInt64 {
+        cursor.tallies.reduce(0) { $0 &+ $1.value.settled.samples(of: streams[$1.key]?.descriptor.tags.count ?? 0) }
+    }
 }
 
 /// `state.sqlite`: epoch, catalogue, cursors, ledger and the list of segments.
@@ -39,7 +54,7 @@ final class StateStore: Sendable {
     private let path: String
 
     /// Each brings a database from the layout before to its own; the first makes an empty one.
-    private static let steps: [@Sendable (Database) throws -> Void] = [create, addBlocks]
+    private static let steps: [@Sendable (Database) throws -> Void] = [create, addOutages, addBlocks]
     /// The layout this program writes, as `user_version`.
     static var layout: Int { steps.count }
 
@@ -141,6 +156,8 @@ final class StateStore: Sendable {
             stream.counts = try decode(row["counts"]) { StreamCounts(from: &$0) }
             stream.lost = try decode(row["lost"]) { Tally(from: &$0) }
             stream.gone = try decode(row["gone"]) { Tally(from: &$0) }
+            // Read-only, an older layout is read as it is.
+            if let thinned = row["thinned"] as Data? { stream.thinned = try decode(thinned) { Tally(from: &$0) } }
             stream.suppressedSinceBatch = UInt32(truncatingIfNeeded: row["suppressedSinceBatch"] as Int64)
             state.streams[id] = stream
         }
@@ -153,6 +170,7 @@ final class StateStore: Sendable {
             tally.skipped = try decode(row["skipped"]) { Tally(from: &$0) }
             tally.acknowledged = try decode(row["acknowledged"]) { Tally(from: &$0) }
             tally.evicted = try decode(row["evicted"]) { Tally(from: &$0) }
+            if let refused = row["refused"] as Data? { tally.refused = try decode(refused) { Tally(from: &$0) } }
             state.cursors[row["cursor"], default: .init(position: 0)]
                 .tallies[StreamID(rawValue: UInt32(truncatingIfNeeded: row["stream"] as Int64))] = tally
         }
@@ -161,6 +179,7 @@ final class StateStore: Sendable {
                 number: UInt64(bitPattern: row["number"]), epoch: UInt32(truncatingIfNeeded: row["epoch"] as Int64),
                 base: UInt64(bitPattern: row["base"]), end: UInt64(bitPattern: row["end"]), bytes: row["bytes"])
             segment.tallies = try decode(row["tallies"]) { StateStore.tallies(from: &$0) }
+            segment.lost = try (row["lost"] as Data?).map { try decode($0) { StateStore.tallies(from: &$0) } }
             if let oldest = row["oldest"] as Int64?, let newest = row["newest"] as Int64?, oldest <= newest {
                 segment.times = Timestamp(nanoseconds: oldest)...Timestamp(nanoseconds: newest)
             }
@@ -176,6 +195,7 @@ final class StateStore: Sendable {
             }
             state.segments.append(segment)
         }
+        try loadOutages(into: &state, from: database)
         return state
     }
 
@@ -196,6 +216,7 @@ final class StateStore: Sendable {
                     try database.execute(sql: "DELETE FROM segment WHERE number = ?", arguments: [Int64(bitPattern: number)])
                 }
                 for segment in new.segments where known[segment.number] != segment { try StateStore.save(segment, in: database) }
+                try StateStore.save(new.runs, over: old.runs, in: database)
             }
         } catch {
             throw StateStore.wrap(error, path: path, operation: "save")
@@ -221,38 +242,47 @@ final class StateStore: Sendable {
 
     private static func save(_ stream: StoredState.Stream, _ id: StreamID, in database: Database) throws {
         try database.execute(
-            sql: "INSERT OR REPLACE INTO stream VALUES(?, ?, ?, ?, ?, ?)",
+            sql: """
+                INSERT OR REPLACE INTO stream(id, descriptor, counts, lost, gone, suppressedSinceBatch, thinned)
+                    VALUES(?, ?, ?, ?, ?, ?, ?)
+                """,
             arguments: [
                 Int64(id.rawValue), encode { JournalRecord.encode(stream.descriptor, of: id, into: &$0) },
                 encode { stream.counts.encode(into: &$0) }, encode { stream.lost.encode(into: &$0) },
-                encode { stream.gone.encode(into: &$0) }, Int64(stream.suppressedSinceBatch),
+                encode { stream.gone.encode(into: &$0) }, Int64(stream.suppressedSinceBatch), encode { stream.thinned.encode(into: &$0) },
             ])
     }
 
     private static func save(_ cursor: StoredState.Cursor, _ name: String, over old: StoredState.Cursor?, in database: Database) throws {
         try database.execute(
-            sql: "INSERT OR REPLACE INTO cursor VALUES(?, ?, ?)",
+            sql: "INSERT OR REPLACE INTO cursor(name, position, gap) VALUES(?, ?, ?)",
             arguments: [name, Int64(bitPattern: cursor.position), Int64(bitPattern: cursor.gap)])
         for (id, tally) in cursor.tallies where old?.tallies[id] != tally {
             try database.execute(
-                sql: "INSERT OR REPLACE INTO cursorStream VALUES(?, ?, ?, ?, ?)",
+                sql: """
+                    INSERT OR REPLACE INTO cursorStream(cursor, stream, skipped, acknowledged, evicted, refused)
+                        VALUES(?, ?, ?, ?, ?, ?)
+                    """,
                 arguments: [
                     name, Int64(id.rawValue), encode { tally.skipped.encode(into: &$0) },
                     encode { tally.acknowledged.encode(into: &$0) }, encode { tally.evicted.encode(into: &$0) },
+                    encode { tally.refused.encode(into: &$0) },
                 ])
         }
+        try save(cursor.outages, of: name, over: old?.outages, in: database)
     }
 
     private static func save(_ segment: Segment, in database: Database) throws {
         try database.execute(
             sql: """
-                INSERT OR REPLACE INTO segment(number, epoch, base, "end", bytes, tallies, oldest, newest, missing, form, first)
-                    VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                INSERT OR REPLACE INTO segment(number, epoch, base, "end", bytes, tallies, oldest, newest, missing, lost, form,
+                    first) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
             arguments: [
                 Int64(bitPattern: segment.number), Int64(segment.epoch), Int64(bitPattern: segment.base),
                 Int64(bitPattern: segment.end), segment.bytes, encode { StateStore.encode(segment.tallies, into: &$0) },
                 segment.times?.lowerBound.nanoseconds, segment.times?.upperBound.nanoseconds, segment.isMissing,
+                segment.lost.map { lost in encode { StateStore.encode(lost, into: &$0) } },
                 segment.isSealed ? Int64(segment.level) + 1 : 0, Int64(bitPattern: segment.firstNumber),
             ])
     }

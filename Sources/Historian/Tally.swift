@@ -68,6 +68,13 @@ extension StreamTallies {
         for (stream, tally) in right { left[stream, default: Tally()] += tally }
     }
 
+    /// Both together.
+    func adding(_ other: StreamTallies) -> StreamTallies {
+        var sum = self
+        sum += other
+        return sum
+    }
+
     /// What is in `self` and not in `other`.
     func subtracting(_ other: StreamTallies) -> StreamTallies {
         var rest = StreamTallies()

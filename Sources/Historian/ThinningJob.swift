@@ -17,10 +17,16 @@ struct ThinningJob: Sendable {
         thin.base = first.base
         thin.level = level
         var thinned = StreamTallies()
-        thin.tallies = [:]
+        // What was never on disk stays what it was: lost.
+        thin.lost = blocks.reduce([:]) { $0.adding($1.lost ?? [:]) }
+        thin.tallies = thin.lost ?? [:]
         for block in blocks {
-            for (stream, tally) in block.tallies {
-                if ThinningJob.isKept(catalogue(stream)) { thin.tallies[stream, default: Tally()] += tally } else { thinned[stream, default: Tally()] += tally }
+            for (stream, tally) in block.tallies.subtracting(block.lost ?? [:]) {
+                if ThinningJob.isKept(catalogue(stream)) {
+                    thin.tallies[stream, default: Tally()] += tally
+                } else {
+                    thinned[stream, default: Tally()] += tally
+                }
             }
             if let times = block.times {
                 thin.include(time: times.lowerBound)

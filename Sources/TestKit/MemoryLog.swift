@@ -12,6 +12,8 @@ package final class MemoryLog: TelemetryLog {
         var suppressedSinceBatch: [StreamID: UInt32] = [:]
         var waiting: [UInt64: CheckedContinuation<Void, any Error>] = [:]
         var nextWaiter: UInt64 = 0
+        var refused: [String: Set<LogPosition>] = [:]
+        var outages: [String: [Outage]] = [:]
     }
     private let state = Mutex(State())
     package let epoch: UInt32
@@ -21,6 +23,17 @@ package final class MemoryLog: TelemetryLog {
     /// Everything appended so far.
     package var batches: [SampleBatch] { state.withLock { $0.batches } }
     package func suppressedPolls(of stream: StreamID) -> Int { state.withLock { $0.suppressed[stream] ?? 0 } }
+
+    /// A time without a connection, as a cursor was told of it.
+    package struct Outage: Sendable, Hashable {
+        package var start: Timestamp
+        package var end: Timestamp?
+    }
+
+    /// What a cursor was told of its connection.
+    package func outages(of cursor: String) -> [Outage] { state.withLock { $0.outages[cursor] ?? [] } }
+    /// What a cursor has refused and then passed.
+    package func refused(by cursor: String) -> Set<LogPosition> { state.withLock { $0.refused[cursor] ?? [] } }
 
     package func register(_ descriptor: StreamDescriptor) -> StreamID {
         state.withLock { state in
@@ -97,6 +110,24 @@ package final class MemoryLog: TelemetryLog {
         }
     }
 
+    fileprivate func didRefuse(_ positions: some Sequence<LogPosition>, by cursor: String) {
+        state.withLock { $0.refused[cursor, default: []].formUnion(positions) }
+    }
+
+    fileprivate func connectionLost(_ cursor: String, at time: Timestamp) {
+        state.withLock { state in
+            guard state.outages[cursor]?.last.map({ $0.end != nil }) ?? true else { return }
+            state.outages[cursor, default: []].append(Outage(start: time))
+        }
+    }
+
+    fileprivate func connectionRestored(_ cursor: String, at time: Timestamp) {
+        state.withLock { state in
+            guard let last = state.outages[cursor]?.indices.last, state.outages[cursor]?[last].end == nil else { return }
+            state.outages[cursor]?[last].end = time
+        }
+    }
+
     fileprivate func samples(from: Int) -> UInt64 {
         state.withLock { state in
             state.batches.dropFirst(from).reduce(0) {
@@ -109,12 +140,12 @@ package final class MemoryLog: TelemetryLog {
 private final class MemoryCursor: LogCursor {
     private let log: MemoryLog
     let name: String
-    private let place: Mutex<(next: Int, acknowledged: Int)>
+    private let place: Mutex<(next: Int, acknowledged: Int, refused: Set<LogPosition>)>
 
     init(log: MemoryLog, name: String, at start: Int) {
         self.log = log
         self.name = name
-        place = Mutex((start, start))
+        place = Mutex((start, start, []))
     }
 
     func read(atMost limit: Int) async throws -> [LogEntry] {
@@ -124,10 +155,30 @@ private final class MemoryCursor: LogCursor {
     }
 
     func acknowledge(through position: LogPosition) {
-        place.withLock { $0.acknowledged = max($0.acknowledged, Int(position.rawValue)) }
+        let refused = place.withLock { place in
+            place.acknowledged = max(place.acknowledged, Int(position.rawValue))
+            let passed = place.refused.filter { $0.rawValue <= UInt64(place.acknowledged) }
+            place.refused.subtract(passed)
+            return passed
+        }
+        log.didRefuse(refused, by: name)
     }
 
-    func rewind() { place.withLock { $0.next = $0.acknowledged } }
+    func refuse(_ position: LogPosition) {
+        place.withLock { place in
+            if position.rawValue > UInt64(place.acknowledged), position.rawValue <= UInt64(place.next) { place.refused.insert(position) }
+        }
+    }
+
+    func rewind() {
+        place.withLock { place in
+            place.next = place.acknowledged
+            place.refused = []
+        }
+    }
+
+    func connectionLost(at time: Timestamp) { log.connectionLost(name, at: time) }
+    func connectionRestored(at time: Timestamp) { log.connectionRestored(name, at: time) }
 
     var pendingSamples: UInt64 { log.samples(from: place.withLock { $0.acknowledged }) }
 }

@@ -55,6 +55,8 @@ package struct TelemetryLogConformance: Sendable {
         try streamsKeepTheirNumbers()
         try await orderAndNumbers()
         try await acknowledgeAndRewind()
+        try await refusedEntriesArePassedAndReadAgainUntilThen()
+        try await outagesChangeNothingThatIsRead()
         try await waitingReadersAreWoken()
         try await cancellation()
         try await newestSkipsThePast()
@@ -99,6 +101,35 @@ package struct TelemetryLogConformance: Sendable {
         cursor.acknowledge(through: again[2].position)
         cursor.acknowledge(through: entries[0].position)
         try expect(cursor.pendingSamples == 0, "an older acknowledgement took one back: \(cursor.pendingSamples) are pending")
+    }
+
+    private func refusedEntriesArePassedAndReadAgainUntilThen() async throws {
+        let cursor = try log.cursor(named: "conformance/refused", from: .oldest)
+        let entries = try await read(3, from: cursor)
+        cursor.refuse(entries[1].position)
+        try expect(cursor.pendingSamples == 15, "refusing alone settled samples: \(cursor.pendingSamples) are pending, not 15")
+        cursor.rewind()
+        try expect(try numbers(try await read(3, from: cursor)) == [0, 1, 2], "an entry that was refused and not passed is not read again")
+        cursor.refuse(entries[1].position)
+        cursor.refuse(LogPosition(rawValue: .max))
+        cursor.acknowledge(through: entries[2].position)
+        try expect(cursor.pendingSamples == 6, "6 samples are pending, but the cursor says \(cursor.pendingSamples)")
+        cursor.refuse(entries[0].position)
+        try expect(cursor.pendingSamples == 6, "a refusal that came too late changed what is pending")
+        cursor.rewind()
+        try expect(try numbers(try await read(2, from: cursor)) == [3, 4], "the entries after the passed ones are not 3 and 4")
+    }
+
+    private func outagesChangeNothingThatIsRead() async throws {
+        let cursor = try log.cursor(named: "conformance/outage", from: .oldest)
+        cursor.connectionRestored(at: Timestamp(milliseconds: 500))
+        for _ in 0..<2 { cursor.connectionLost(at: Timestamp(milliseconds: 1000)) }
+        let entries = try await read(5, from: cursor)
+        cursor.acknowledge(through: entries[0].position)
+        for _ in 0..<2 { cursor.connectionRestored(at: Timestamp(milliseconds: 2000)) }
+        cursor.rewind()
+        try expect(try numbers(try await read(4, from: cursor)) == [1, 2, 3, 4], "an outage moved the cursor")
+        try expect(cursor.pendingSamples == 12, "12 samples are pending, but the cursor says \(cursor.pendingSamples)")
     }
 
     private func waitingReadersAreWoken() async throws {

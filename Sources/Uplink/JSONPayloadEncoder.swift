@@ -8,11 +8,13 @@ struct JSONPayloadEncoder {
     private var streams: [StreamID: Stream] = [:]
     private var buffer: [UInt8] = []
 
-    /// The largest document, in bytes: what brokers and subscribers may be expected to take.
-    static let documentBytesMax = 64 << 20
+    private let documentBytesMax: Int
 
     /// Throws a `GatewayError` for a template that gives no topic.
-    init(topicTemplate: String, site: String, resource: String) throws(GatewayError) {
+    init(
+        topicTemplate: String, site: String, resource: String, documentBytesMax: Int = RouteConfiguration.documentBytesMax
+    ) throws(GatewayError) {
+        self.documentBytesMax = documentBytesMax
         self.topicTemplate = try TopicTemplate(topicTemplate, site: site, resource: resource)
     }
 
@@ -61,10 +63,10 @@ struct JSONPayloadEncoder {
         let stream = stream(batch.stream, descriptor)
         let qualities = Self.qualities(of: batch)
         let needed = stream.bytesMax + (qualities.isEmpty ? 0 : stream.names.count + tagCount * Self.qualityBytesMax)
-        guard needed <= Self.documentBytesMax else {
+        guard needed <= documentBytesMax else {
             throw GatewayError(
                 .limitExceeded, resource: "stream \(descriptor.device)/\(descriptor.group)", operation: "encode",
-                "a document could have \(needed) bytes, at most \(Self.documentBytesMax) are sent")
+                "a document could have \(needed) bytes, at most \(documentBytesMax) are sent")
         }
         if buffer.count < needed { buffer = [UInt8](repeating: 0, count: needed) }
         let count = buffer.withUnsafeMutableBufferPointer { buffer in

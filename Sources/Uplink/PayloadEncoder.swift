@@ -11,7 +11,9 @@ struct PayloadEncoder {
     init(_ configuration: RouteConfiguration) throws(GatewayError) {
         switch configuration.payload {
         case .json(let template):
-            json = try JSONPayloadEncoder(topicTemplate: template, site: configuration.site, resource: configuration.resource)
+            json = try JSONPayloadEncoder(
+                topicTemplate: template, site: configuration.site, resource: configuration.resource,
+                documentBytesMax: configuration.documentBytesMax)
         case .sparkplugB(let group, let node):
             do {
                 edgeNode = try EdgeNode(

@@ -59,6 +59,7 @@ package final class Route: Sendable {
     package func run() async throws {
         let cursor = try log.cursor(named: "route/\(configuration.name)", from: .oldest)
         defer { shared.withLock { $0.state = .stopped } }
+        let began = time.utc
         var machine = RouteMachine(
             clusterCount: configuration.clusters.count,
             backoff: Backoff(initial: configuration.backoffInitial, maximum: configuration.backoffMaximum))
@@ -75,9 +76,12 @@ package final class Route: Sendable {
                 let outcome = try await serve(configuration.clusters[index], cursor)
                 switch outcome {
                 case .notConnected(let error):
+                    // Before the first connection the outage is as old as this run; after one it goes on already.
+                    cursor.connectionLost(at: began)
                     action = machine.didFailToConnect(using: &generator)
                     report(error, machine.failures, action)
                 case .lost(let error, let duration):
+                    cursor.connectionLost(at: time.utc)
                     action = machine.didLoseConnection(after: duration, using: &generator)
                     report(error, machine.failures, action)
                 }
@@ -138,6 +142,7 @@ package final class Route: Sendable {
             return .notConnected(session.error ?? timeout)
         }
         let since = time.now
+        cursor.connectionRestored(at: time.utc)
         didConnect(cluster)
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -249,7 +254,7 @@ package final class Route: Sendable {
                     entry,
                     GatewayError(
                         .notFound, resource: "stream \(batch.stream.rawValue)", operation: "encode", "the log does not know this stream"),
-                    session, cursor)
+                    samples: 0, session, cursor)
             }
             do throws(GatewayError) {
                 // One lock over encoding and sending: the sequence numbers of Sparkplug must arrive in their order, births in between.
@@ -263,7 +268,7 @@ package final class Route: Sendable {
                         cursor)
                 }
             } catch {
-                refuse(entry, error, session, cursor)
+                refuse(entry, error, samples: UInt64(batch.sampleCount(of: descriptor.tags.count)), session, cursor)
             }
         }
     }
@@ -300,9 +305,16 @@ package final class Route: Sendable {
         }
     }
 
-    private func refuse(_ entry: LogEntry, _ error: GatewayError, _ session: RouteSession, _ cursor: any LogCursor) {
-        shared.withLock { $0.refusedBatches += 1 }
+    /// Leaves an entry out that can never be sent.
+    private func refuse(
+        _ entry: LogEntry, _ error: GatewayError, samples: UInt64, _ session: RouteSession, _ cursor: any LogCursor
+    ) {
+        shared.withLock { status in
+            status.refusedBatches += 1
+            status.refusedSamples += samples
+        }
         logger.error("a batch cannot be sent and is left out", metadata: ["error_chain": .chain(of: error)])
+        cursor.refuse(entry.position)
         pass(over: entry, session, cursor)
     }
 

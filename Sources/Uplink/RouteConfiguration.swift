@@ -67,13 +67,16 @@ package struct RouteConfiguration: Sendable, Hashable {
     package var gatewayVersion: String
     /// How long one attempt may take from the first packet to the broker's consent.
     package var connectTimeout: Duration
+    /// The largest JSON document, in bytes; a batch whose document could be larger is refused.
+    package var documentBytesMax: Int
     package var backoffInitial: Duration
     package var backoffMaximum: Duration
 
     package init(
         name: String, site: String, clusters: [Cluster], payload: Payload, tls: TLS?, inFlight: Int = 64,
         inFlightBytes: Int = 4 << 20, keepAlive: Duration = .seconds(30), clientID: String, epoch: UInt32, gatewayVersion: String = "",
-        connectTimeout: Duration = .seconds(15), backoffInitial: Duration = .milliseconds(500), backoffMaximum: Duration = .seconds(30)
+        connectTimeout: Duration = .seconds(15), documentBytesMax: Int = RouteConfiguration.documentBytesMax,
+        backoffInitial: Duration = .milliseconds(500), backoffMaximum: Duration = .seconds(30)
     ) {
         self.name = name
         self.site = site
@@ -87,12 +90,15 @@ package struct RouteConfiguration: Sendable, Hashable {
         self.epoch = epoch
         self.gatewayVersion = gatewayVersion
         self.connectTimeout = connectTimeout
+        self.documentBytesMax = documentBytesMax
         self.backoffInitial = backoffInitial
         self.backoffMaximum = backoffMaximum
     }
 
     /// The most messages in flight that a route may have: packet identifiers are 16 bits wide (MQTT 3.1.1, 2.3.1).
     package static let inFlightMax = 32_768
+    /// The largest JSON document, in bytes: what brokers and subscribers may be expected to take.
+    package static let documentBytesMax = 64 << 20
     /// The keep-alive intervals that the client library takes, in seconds.
     package static let keepAliveSeconds = 5...65_535
 
@@ -115,6 +121,9 @@ package struct RouteConfiguration: Sendable, Hashable {
         try require(
             backoffInitial > .zero && backoffMaximum >= backoffInitial,
             "the backoff runs from \(backoffInitial) to \(backoffMaximum), but must be positive and grow")
+        try require(
+            (1...Self.documentBytesMax).contains(documentBytesMax),
+            "documentBytesMax is \(documentBytesMax), but must be 1 to \(Self.documentBytesMax)")
         for cluster in clusters {
             try require(
                 !cluster.host.isEmpty && cluster.port > 0,

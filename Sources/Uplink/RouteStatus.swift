@@ -34,6 +34,8 @@ package struct RouteStatus: Sendable, Hashable {
     package var gapSamples: UInt64 = 0
     /// Batches that could not be encoded and were passed over.
     package var refusedBatches: UInt64 = 0
+    /// Samples in these; a batch that was refused, and read again after a lost connection, counts again.
+    package var refusedSamples: UInt64 = 0
     /// How often a broker accepted this route.
     package var connections: UInt64 = 0
     /// Connections after the first.

@@ -30,7 +30,9 @@ final class TestSite {
     }
 
     /// Writes the site document and gives its path.
-    func write(_ devices: [Device], payload: String = "sparkplugB", period: String = "50ms", brokerPort: UInt16? = nil) throws -> String {
+    func write(
+        _ devices: [Device], payload: String = "sparkplugB", period: String = "50ms", brokerPort: UInt16? = nil, cluster: String = "local"
+    ) throws -> String {
         var text = ""
         for device in devices {
             text += """
@@ -58,7 +60,7 @@ final class TestSite {
                 - name: central
                   payload: \(payload)
                   topic: "plant/{device}/{group}"
-                  clusters: [{name: local, url: "mqtts://localhost:\(brokerPort ?? broker.port)"}]
+                  clusters: [{name: \(cluster), url: "mqtts://localhost:\(brokerPort ?? broker.port)"}]
                   tls: {ca: "\(identity)/ca.crt", certificate: "\(identity)/gateway.crt", key: "\(identity)/gateway.key"}
 
             """
@@ -78,6 +80,20 @@ final class TestSite {
                 "--cert",
                 identity + "/subscriber.crt", "--key", identity + "/subscriber.key", "--tls-version", "tlsv1.3",
             ])
+    }
+
+    /// The same, when the broker has taken its subscription.
+    func readySubscriber(_ topic: String) async throws -> ForeignProcess {
+        let process = try ForeignProcess(
+            "stdbuf",
+            [
+                "-oL", "mosquitto_sub", "-h", "localhost", "-p", String(broker.port), "-t", topic, "-q", "1", "-F", "%t %p", "-d",
+                "--cafile",
+                identity + "/ca.crt", "--cert", identity + "/subscriber.crt", "--key", identity + "/subscriber.key", "--tls-version",
+                "tlsv1.3",
+            ])
+        _ = try await process.line { $0.hasPrefix("Subscribed") }
+        return process
     }
 
     /// Runs a command of the program to its end.

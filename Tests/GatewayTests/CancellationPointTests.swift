@@ -117,6 +117,7 @@ private final class CountingLog: TelemetryLog {
         var name: String { inner.name }
         var pendingSamples: UInt64 { inner.pendingSamples }
         func acknowledge(through position: LogPosition) { inner.acknowledge(through: position) }
+        func refuse(_ position: LogPosition) { inner.refuse(position) }
         func rewind() { inner.rewind() }
         func read(atMost limit: Int) async throws -> [LogEntry] {
             log.points.pass()

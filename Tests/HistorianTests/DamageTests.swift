@@ -177,19 +177,4 @@ struct DamageTests {
         #expect(try await outcome(folder).batches == [0, 1, 2])
         #expect(try readBytes(folder.journal + "/notes.txt") == [1, 2, 3])
     }
-
-    /// Where the records of a whole segment begin, the descriptor first.
-    private func recordOffsets(_ bytes: [UInt8]) -> [Int] {
-        var offsets: [Int] = []
-        var offset = JournalFormat.segmentHeaderBytes
-        bytes.withUnsafeBytes { bytes in
-            while offset < bytes.count,
-                case .record(_, let payload) = RecordScanner.step(bytes, at: offset, remainingInFile: bytes.count - offset)
-            {
-                offsets.append(offset)
-                offset = payload.upperBound
-            }
-        }
-        return offsets
-    }
 }

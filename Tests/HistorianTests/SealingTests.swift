@@ -88,7 +88,7 @@ struct SealingTests {
         try await log.seal()
         #expect(folder.segments.isEmpty)
         #expect(SealingTests.blocks(folder).count == 1)
-        #expect(try await log.ledger() == before)
+        #expect(try await log.ledger().tags == before.tags)
         let sealed = try await drain(try log.cursor(named: "route/sealed", from: .oldest)).compactMap(\.batch)
         #expect(sealed.count == expected.count)
         for (found, wanted) in zip(sealed, expected) where found != wanted {

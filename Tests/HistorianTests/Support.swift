@@ -110,3 +110,18 @@ func drain(_ cursor: any LogCursor) async throws -> [LogEntry] {
     }
     return entries
 }
+
+/// Where the records of a whole segment begin, the descriptor first.
+func recordOffsets(_ bytes: [UInt8]) -> [Int] {
+    var offsets: [Int] = []
+    var offset = JournalFormat.segmentHeaderBytes
+    bytes.withUnsafeBytes { bytes in
+        while offset < bytes.count,
+            case .record(_, let payload) = RecordScanner.step(bytes, at: offset, remainingInFile: bytes.count - offset)
+        {
+            offsets.append(offset)
+            offset = payload.upperBound
+        }
+    }
+    return offsets
+}

@@ -16,6 +16,10 @@ struct OutageTests {
         var gateway = try site.run(first)
         try await gateway.errorLine { $0.contains("not connected") }
         try await Task.sleep(for: .seconds(2))
+        // A device that is gone: the ledger tells of it from the diagnostics.
+        await device.stop()
+        try await gateway.errorLine { $0.contains("nothing listens") }
+        try await Task.sleep(for: .milliseconds(1500))
         gateway.signal(SIGTERM)
         #expect(try await gateway.waitForExit() == 0)
         let open = try await TestSite.command(["ledger", site.logPath])
@@ -25,11 +29,15 @@ struct OutageTests {
         ])
         #expect(stored.output.count > 20)
 
+        let devices = try await TestSite.command(["ledger", site.logPath, "--devices"])
+        #expect(devices.status == 0 && devices.output.contains { $0.hasPrefix("device plc: not connected since ") }, "\(devices.output)")
+
         // Another device, another name for the cluster; the store and its unsent samples are the same.
         try site.broker.start()
         let subscriber = try await site.readySubscriber("plant/plc/fast")
+        let back = try await ModbusPeer(port: device.port)
         let changed = try site.write(
-            [.init(name: "plc", port: device.port, tags: counter), .init(name: "plc-2", port: second.port, tags: counter)], payload: "json",
+            [.init(name: "plc", port: back.port, tags: counter), .init(name: "plc-2", port: second.port, tags: counter)], payload: "json",
             period: "20ms", cluster: "renamed")
         gateway = try site.run(changed)
         var next = 0

@@ -2,8 +2,16 @@
 #include "CSystem.h"
 
 #include <pthread.h>
+#include <sys/timex.h>
 
 int csystem_set_thread_name(const char *name)
 {
     return pthread_setname_np(pthread_self(), name);
+}
+
+int csystem_clock_is_synchronized(void)
+{
+    struct timex state = {0};
+    int result = adjtimex(&state);
+    return result >= 0 && result != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
 }

@@ -1,3 +1,4 @@
+package import GatewayCore
 internal import Telemetry
 
 /// Where a store lies and how much of everything it may take.
@@ -13,6 +14,8 @@ package struct HistorianConfiguration: Sendable {
     /// Most bytes of the newest batches in memory.
     package var memoryTailBytes: Int
     package var disk: any JournalDisk
+    /// The run of the system whose clock stamps the batches.
+    package var boot: BootID
 
     /// A smaller store could not hold its own catalogue and a few segments.
     package static let diskLimitMin = 4 << 20
@@ -23,7 +26,8 @@ package struct HistorianConfiguration: Sendable {
 
     package init(
         folder: String, diskLimit: Int, commitInterval: Duration = .milliseconds(100), keepFor: Duration? = nil,
-        memoryTailBytes: Int = 8 << 20, disk: any JournalDisk = SystemDisk()
+        memoryTailBytes: Int = 8 << 20, disk: any JournalDisk = SystemDisk(),
+        boot: BootID = .current()
     ) {
         self.folder = folder
         self.diskLimit = diskLimit
@@ -31,6 +35,7 @@ package struct HistorianConfiguration: Sendable {
         self.keepFor = keepFor
         self.memoryTailBytes = memoryTailBytes
         self.disk = disk
+        self.boot = boot
     }
 
     /// Where a segment ends and the next one begins.

@@ -32,6 +32,7 @@ final class LogCore: Sendable {
         /// Oldest first; the last one may be growing.
         var segments: [Segment] = []
         var removedThrough: UInt64 = 0
+        var clock = ClockBook()
         var cursors: [CursorState] = []
         var storedSamples: UInt64 = 0
         var waiting: [(id: UInt64, continuation: CheckedContinuation<Void, any Error>)] = []
@@ -58,6 +59,7 @@ final class LogCore: Sendable {
         var state = State(tail: MemoryTail(limit: configuration.memoryTailBytes), last: next - 1, durable: next - 1, inFlight: next - 1)
         state.segments = recovered.segments
         state.removedThrough = recovered.removedThrough
+        state.clock = recovered.clock
         for (id, stored) in recovered.streams {
             var stream = Stream(descriptor: stored.descriptor)
             stream.counts = stored.counts
@@ -91,6 +93,7 @@ final class LogCore: Sendable {
             let tags = state.tagCounts[number]
             var batch = batch
             batch.epoch = epoch
+            if batch.clockMapping != 0 { state.clock.rebased(&batch) }
             state.streams[number]?.take(&batch, tagCount: tags)
             state.storedSamples &+= UInt64(batch.sampleCount(of: tags))
             state.last += 1
@@ -151,7 +154,8 @@ final class LogCore: Sendable {
     func snapshot() -> StoredState {
         state.withLock { state in
             var stored = StoredState(
-                epoch: epoch, position: state.durable, removedThrough: state.removedThrough, segments: state.segments)
+                epoch: epoch, position: state.durable, removedThrough: state.removedThrough, segments: state.segments,
+                clock: state.clock)
             for (number, stream) in state.streams.enumerated() {
                 guard let stream else { continue }
                 stored.streams[StreamID(rawValue: UInt32(number))] = StoredState.Stream(
@@ -218,6 +222,7 @@ extension LogCore.State {
         guard let segment = segments.first else { return }
         segments.removeFirst()
         removedThrough = max(removedThrough, segment.number)
+        clock.remove(before: segments.first?.base ?? segment.end + 1)
         for (stream, tally) in segment.tallies { streams[Int(stream.rawValue)]?.gone += tally }
         let tagCounts = tagCounts
         for index in cursors.indices where cursors[index].acknowledged < segment.end {

@@ -72,6 +72,7 @@ struct Recovery {
         }
         state.segments = segments.sorted { $0.number < $1.number }
         state.position = max(counted, segments.map(\.end).max() ?? 0)
+        state.clock.removeUnreached(after: state.position)
     }
 
     private mutating func readHeaders() throws(GatewayError) -> [SegmentHeader] {
@@ -139,11 +140,12 @@ struct Recovery {
                 guard loss.last <= limit else { continue }
                 last = loss.last
                 if last <= counted { countedTallies += loss.tallies } else { replay(loss, into: &segment) }
-            case .descriptor: continue
+            case .descriptor, .clock: continue
             }
             if last > counted { report.replayedRecords += 1 }
             segment.end = last
         }
+        for statement in reader.statements { state.clock.take(statement) }
         let torn = size - reader.wholeThrough
         report.damagedBytes += reader.damagedBytes - (reader.offset == size && torn > 0 ? torn : 0)
         if torn > 0 {

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import GRDB
+internal import GatewayCore
 internal import Telemetry
 
 /// The small transactional state of a store at one durable position.
@@ -29,6 +30,7 @@ struct StoredState: Hashable {
     var streams: [StreamID: Stream] = [:]
     var cursors: [String: Cursor] = [:]
     var segments: [Segment] = []
+    var clock = ClockBook()
 }
 
 /// `state.sqlite`: epoch, catalogue, cursors, ledger and the list of segments.
@@ -39,7 +41,7 @@ final class StateStore: Sendable {
     private let path: String
 
     /// The layout this program writes, as `user_version`.
-    private static let layout = 1
+    private static let layout = 2
 
     init(path: String, readOnly: Bool = false) throws(GatewayError) {
         self.path = path
@@ -67,6 +69,7 @@ final class StateStore: Sendable {
                 throw GatewayError(.storageCorrupt, resource: "log \(path)", operation: "open", complaint)
             }
             if version == 0, !readOnly { try queue.write(StateStore.create) }
+            if version == 1, !readOnly { try queue.write(StateStore.addClock) }
         } catch {
             throw StateStore.wrap(error, path: path, operation: "open")
         }
@@ -84,7 +87,18 @@ final class StateStore: Sendable {
                     acknowledged BLOB NOT NULL, evicted BLOB NOT NULL, PRIMARY KEY(cursor, stream)) WITHOUT ROWID;
                 CREATE TABLE segment(number INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, base INTEGER NOT NULL, "end" INTEGER NOT NULL,
                     bytes INTEGER NOT NULL, tallies BLOB NOT NULL, oldest INTEGER, newest INTEGER, missing INTEGER NOT NULL);
-                PRAGMA user_version = 1;
+                """)
+        try addClock(database)
+    }
+
+    /// From layout 1 to 2: what is known of the clock.
+    private static func addClock(_ database: Database) throws {
+        try database.execute(
+            sql: """
+                CREATE TABLE clock(epoch INTEGER NOT NULL, first INTEGER NOT NULL, bootHigh INTEGER NOT NULL, bootLow INTEGER NOT NULL,
+                    stamped INTEGER NOT NULL, certain INTEGER NOT NULL, offset INTEGER NOT NULL, settled INTEGER NOT NULL,
+                    PRIMARY KEY(epoch, first)) WITHOUT ROWID;
+                PRAGMA user_version = 2;
                 """)
     }
 
@@ -138,7 +152,35 @@ final class StateStore: Sendable {
             }
             state.segments.append(segment)
         }
+        // A reader beside nobody may look at a store of layout 1, which has none.
+        if try database.tableExists("clock") { state.clock = try loadClock(database) }
         return state
+    }
+
+    private static func loadClock(_ database: Database) throws -> ClockBook {
+        let rows = try Row.fetchAll(database, sql: "SELECT * FROM clock ORDER BY epoch, first")
+        return ClockBook(
+            stretches: rows.map { row in
+                ClockBook.Stretch(
+                    statement: ClockStatement(
+                        epoch: UInt32(truncatingIfNeeded: row["epoch"] as Int64),
+                        boot: BootID(high: UInt64(bitPattern: row["bootHigh"]), low: UInt64(bitPattern: row["bootLow"])),
+                        first: UInt64(bitPattern: row["first"]), offset: row["stamped"], isCertain: row["certain"]),
+                    offset: row["offset"], isSettled: row["settled"])
+            })
+    }
+
+    private static func save(_ clock: ClockBook, in database: Database) throws {
+        try database.execute(sql: "DELETE FROM clock")
+        for stretch in clock.stretches {
+            let statement = stretch.statement
+            try database.execute(
+                sql: "INSERT INTO clock VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+                arguments: [
+                    Int64(statement.epoch), Int64(bitPattern: statement.first), Int64(bitPattern: statement.boot.high),
+                    Int64(bitPattern: statement.boot.low), statement.offset, statement.isCertain, stretch.offset, stretch.isSettled,
+                ])
+        }
     }
 
     /// Brings the database from `old` to `new` in one transaction.
@@ -158,6 +200,7 @@ final class StateStore: Sendable {
                     try database.execute(sql: "DELETE FROM segment WHERE number = ?", arguments: [Int64(bitPattern: number)])
                 }
                 for segment in new.segments where known[segment.number] != segment { try StateStore.save(segment, in: database) }
+                if new.clock != old.clock { try StateStore.save(new.clock, in: database) }
             }
         } catch {
             throw StateStore.wrap(error, path: path, operation: "save")

@@ -74,11 +74,31 @@ struct ByteOutput {
 
     /// A metric's `properties` field with the one property `Quality`.
     mutating func quality(_ quality: SparkplugQuality) {
+        byte(0x4A)
+        byte(ByteOutput.entryBytes(quality))
+        entry(quality)
+    }
+
+    /// A metric's `properties` field with `TimeUncertain`, and with `Quality` if there is one to tell.
+    mutating func timeUncertain(_ quality: SparkplugQuality?) {
+        byte(0x4A)
+        byte(21 + (quality.map(ByteOutput.entryBytes) ?? 0))
+        if let quality { entry(quality) }
+        // Key "TimeUncertain"; value of type 11 with a true boolean_value.
+        short(0x0A, 13)
+        for character in SparkplugProperty.timeUncertainKey.utf8 { byte(character) }
+        short(0x12, 4)
+        short(0x08, 11)
+        short(0x38, 1)
+    }
+
+    private static func entryBytes(_ quality: SparkplugQuality) -> UInt8 { quality.rawValue >= 0x80 ? 16 : 15 }
+
+    /// The key and the value of `Quality` within a property set.
+    private mutating func entry(_ quality: SparkplugQuality) {
         let value = quality.rawValue
         let isLong: UInt8 = value >= 0x80 ? 1 : 0
-        // Field 9; key "Quality"; value of type 3 with an int_value of one or two bytes.
-        byte(0x4A)
-        byte(15 + isLong)
+        // Key "Quality"; value of type 3 with an int_value of one or two bytes.
         short(0x0A, 7)
         for character in SparkplugProperty.qualityKey.utf8 { byte(character) }
         short(0x12, 4 + isLong)

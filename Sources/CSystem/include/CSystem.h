@@ -6,4 +6,8 @@
 /// Returns 0, or ERANGE when the name is too long.
 int csystem_set_thread_name(const char *name);
 
+/// Whether the kernel says that something keeps CLOCK_REALTIME right: STA_UNSYNC of adjtimex(2) is not set.
+/// 0 too where the system does not tell.
+int csystem_clock_is_synchronized(void);
+
 #endif

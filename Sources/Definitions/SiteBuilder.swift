@@ -33,7 +33,8 @@ struct SiteBuilder {
         let clock = spec.object("clock") ?? SiteShape.clock.defaults(at: spec.position, path: spec.path.key("clock"))
         guard let siteName, let logPath = log.text("path"), let diskLimit = log.size("diskLimit"),
             let commitInterval = log.duration("commitInterval"), let isEnabled = scoring.bool("enabled"),
-            let publishEvery = scoring.duration("publishEvery"), let trust = clock.text("trust").flatMap(ClockSettings.Trust.init(rawValue:))
+            let publishEvery = scoring.duration("publishEvery"),
+            let trust = clock.text("trust").flatMap(ClockSettings.Trust.init(rawValue:))
         else { return nil }
         return Site(
             name: siteName, description: metadata.text("description"), devices: devices, assets: assets, routes: builtRoutes,

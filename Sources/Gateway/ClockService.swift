@@ -35,7 +35,8 @@ struct ClockService: Sendable {
             case .uncertain:
                 // Usual for a while after the start of a box: not a warning.
                 logger.notice(
-                    "clock is not synchronized: times are marked uncertain, and corrected when it is; spec.clock.trust: system takes it as it is")
+                    "clock is not synchronized: times are marked uncertain, and corrected when it is",
+                    metadata: ["hint": "without a time server, clock: {trust: system} takes the clock as it is"])
             case .corrected(let step):
                 logger.notice("clock was set: uncertain times of this boot are corrected", metadata: ["step": "\(step)"])
             case .synchronized(let step):

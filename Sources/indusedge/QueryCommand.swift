@@ -122,6 +122,9 @@ struct SampleLine: Encodable {
         if json { return try Output.json(self) }
         let quality = status == StatusCode.good.description ? "" : "  \(status)"
         let folder = StreamDescriptor.folder(ofGroup: group).map { $0 + "/" } ?? ""
-        Output.line("\(timeUncertain == true ? "~" : "")\(time)  \(device).\(folder)\(tag)  \(value?.value.description ?? "-")\(unit.map { " \($0)" } ?? "")\(quality)")
+        let mark = timeUncertain == true ? "~" : ""
+        Output.line(
+            "\(mark)\(time)  \(device).\(folder)\(tag)  \(value?.value.description ?? "-")\(unit.map { " \($0)" } ?? "")\(quality)"
+        )
     }
 }

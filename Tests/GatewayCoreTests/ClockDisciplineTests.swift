@@ -97,7 +97,9 @@ struct ClockDisciplineTests {
         #expect(box.stamp == ClockStamp(time: march.advanced(by: .seconds(1))))
     }
 
-    @Test("a step that nothing vouches for is not followed, and told once", arguments: [-march.nanoseconds, -3600 * second, 86_400 * second])
+    @Test(
+        "a step that nothing vouches for is not followed, and told once",
+        arguments: [-march.nanoseconds, -3600 * second, 86_400 * second])
     func disbelieved(step: Int64) {
         var box = Box(wall: march, isSynchronized: true)
         _ = box.look()
@@ -157,7 +159,8 @@ struct ClockDisciplineTests {
         var random = SeededGenerator(seed: seed)
         for round in 0..<400 {
             let trust: ClockTrust = Bool.random(using: &random) ? .synchronized : .system
-            let begin = [Timestamp(nanoseconds: 0), Timestamp(nanoseconds: 946_684_800 * second), march].randomElement(using: &random) ?? march
+            let begins = [Timestamp(nanoseconds: 0), Timestamp(nanoseconds: 946_684_800 * second), march]
+            let begin = begins.randomElement(using: &random) ?? march
             var box = Box(wall: begin, isSynchronized: Bool.random(using: &random), trust: trust)
             var offset: Int64 = 0
             // The last stamp, as a log would show it now: uncertain ones move with the mapping.
@@ -213,7 +216,10 @@ struct ClockDisciplineTests {
     @Test("the name of the boot is read, and nothing else is taken for one")
     func bootID() {
         #expect(BootID("a5658f5c-9cec-4cd6-8a7a-c0f703f0746b") == BootID(high: 0xA565_8F5C_9CEC_4CD6, low: 0x8A7A_C0F7_03F0_746B))
-        for text in ["", "a5658f5c9cec4cd68a7ac0f703f0746b", "+5658f5c-9cec-4cd6-8a7a-c0f703f0746b", "g5658f5c-9cec-4cd6-8a7a-c0f703f0746b"] {
+        let wrong = [
+            "", "a5658f5c9cec4cd68a7ac0f703f0746b", "+5658f5c-9cec-4cd6-8a7a-c0f703f0746b", "g5658f5c-9cec-4cd6-8a7a-c0f703f0746b",
+        ]
+        for text in wrong {
             #expect(BootID(text) == nil)
         }
         #expect(BootID.current() == BootID.current())

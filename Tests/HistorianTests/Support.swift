@@ -87,7 +87,8 @@ func openLog(
 ) throws -> Historian {
     try Historian(
         configuration: HistorianConfiguration(
-            folder: folder.log, diskLimit: diskLimit, keepFor: keepFor, memoryTailBytes: tail, disk: disk, boot: boot), time: time, logger: quiet)
+            folder: folder.log, diskLimit: diskLimit, keepFor: keepFor, memoryTailBytes: tail, disk: disk, boot: boot), time: time,
+        logger: quiet)
 }
 
 let pump = StreamDescriptor(

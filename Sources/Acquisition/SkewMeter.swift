@@ -19,8 +19,9 @@ package struct SkewMeter: Sendable {
     /// Looks at a poll. One without a source time, or stamped by a clock that may be wrong itself, tells nothing.
     package mutating func take(_ batch: SampleBatch) {
         guard let sourceTime = batch.sourceTime, !batch.isTimeUncertain else { return }
-        // As floating-point numbers: a foreign time may be anything, and their difference more than 64 bits hold.
-        let skew = (Double(batch.time.nanoseconds) - Double(sourceTime.nanoseconds)) / 1e6
+        // A foreign time may be anything, and the difference more than 64 bits hold.
+        let (difference, overflow) = batch.time.nanoseconds.subtractingReportingOverflow(sourceTime.nanoseconds)
+        let skew = (overflow ? Double(batch.time.nanoseconds) - Double(sourceTime.nanoseconds) : Double(difference)) / 1e6
         if latest.count < SkewMeter.pollsMax {
             latest.append(skew)
         } else {

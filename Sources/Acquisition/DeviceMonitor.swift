@@ -15,6 +15,8 @@ package struct DeviceStatus: Sendable, Equatable {
     package var connections: UInt64 = 0
     /// Failed attempts in a row.
     package var retryCount = 0
+    /// Our clock minus the device's, in milliseconds, where it gives times of its own.
+    package var clockSkewMilliseconds: Double?
     /// Why the last poll was not all Good, or the connection is not there; empty when all is well.
     package var reason = ""
 }
@@ -44,14 +46,30 @@ package enum DiagnosticsStream {
     }
 
     package static func batch(
-        _ status: DeviceStatus, stream: StreamID, descriptor: StreamDescriptor, at time: Timestamp
+        _ status: DeviceStatus, stream: StreamID, descriptor: StreamDescriptor, at stamp: ClockStamp
     ) -> SampleBatch {
-        var batch = SampleBatch(stream: stream, descriptor: descriptor, time: time, status: .good)
+        var batch = SampleBatch(stream: stream, descriptor: descriptor, time: stamp.time, status: .good)
+        batch.stamp = stamp
         let values: [Variant] = [
             .bool(status.connection == .online), .uint(status.polls), .uint(status.latePolls), .uint(status.missedPolls),
             .uint(status.faultyPolls), .uint(status.connections), .string(status.reason),
         ]
         for (tag, value) in values.enumerated() { batch.set(value, tag: tag, in: descriptor) }
+        return batch
+    }
+
+    /// The stream of the device's clock: only devices that give times of their own have it.
+    package static func clockDescriptor(device: String) -> StreamDescriptor {
+        StreamDescriptor(device: device, group: group, tags: [Tag("clockSkew", .float64, unit: "ms")])
+    }
+
+    /// `skew`: our time minus the device's, in milliseconds.
+    package static func clockBatch(
+        skew: Double, stream: StreamID, descriptor: StreamDescriptor, at stamp: ClockStamp
+    ) -> SampleBatch {
+        var batch = SampleBatch(stream: stream, descriptor: descriptor, time: stamp.time, status: .good)
+        batch.stamp = stamp
+        batch.set(.double(skew), tag: 0, in: descriptor)
         return batch
     }
 }

@@ -62,6 +62,7 @@ package struct DeviceRunner<Adapter: ProtocolAdapter>: Sendable {
             schedule: ScanSchedule(groups: groups.map { ($0.period, $0.phase) }, start: time.now), backoff: backoff)
         var filters = groups.map { ReportFilter(descriptor: $0.plan.descriptor, deadbands: $0.deadbands) }
         var outage: Outage?
+        var skew = SkewMeter()
         while true {
             do {
                 try Task.checkCancellation()
@@ -75,16 +76,20 @@ package struct DeviceRunner<Adapter: ProtocolAdapter>: Sendable {
                         $0.connections += 1
                     }
                 case .poll(let index):
-                    let result = try await adapter.read(groups[index].plan, at: time.utc)
+                    let stamp = time.stamp
+                    var result = try await adapter.read(groups[index].plan, at: stamp.time)
+                    result.batch.stamp = stamp
                     machine.didPoll()
+                    note(result.batch, skew: &skew)
                     record(result, machine.schedule, polled: index, outage: &outage)
                     store(result.batch, filter: &filters[index])
                 case .reportUnavailable(let index):
                     let plan = groups[index].plan
-                    store(
-                        SampleBatch(
-                            stream: plan.stream, descriptor: plan.descriptor, time: time.utc, status: outage?.status ?? .badNotConnected),
-                        filter: &filters[index])
+                    let stamp = time.stamp
+                    var batch = SampleBatch(
+                        stream: plan.stream, descriptor: plan.descriptor, time: stamp.time, status: outage?.status ?? .badNotConnected)
+                    batch.stamp = stamp
+                    store(batch, filter: &filters[index])
                     count(machine.schedule)
                 case .sleep(let until): try await time.sleep(until: until)
                 }
@@ -106,6 +111,13 @@ package struct DeviceRunner<Adapter: ProtocolAdapter>: Sendable {
         } else {
             log.countSuppressedPoll(of: batch.stream)
         }
+    }
+
+    private func note(_ batch: SampleBatch, skew: inout SkewMeter) {
+        guard batch.sourceTime != nil else { return }
+        skew.take(batch)
+        let milliseconds = skew.skewMilliseconds
+        monitor.update { $0.clockSkewMilliseconds = milliseconds }
     }
 
     private func count(_ schedule: ScanSchedule) {

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/timex.h>
 #include <unistd.h>
 
 int csystem_set_thread_name(const char *name)
@@ -14,4 +15,11 @@ int csystem_set_thread_name(const char *name)
 void csystem_set_thread_niceness(int niceness)
 {
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), niceness);
+}
+
+int csystem_clock_is_synchronized(void)
+{
+    struct timex state = {0};
+    int result = adjtimex(&state);
+    return result >= 0 && result != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
 }

@@ -9,12 +9,13 @@ package struct Site: Sendable, Equatable {
     package var routes: [Route]
     package var log: LogSettings
     package var scoring: ScoringSettings
+    package var clock: ClockSettings
     /// The file it was read from.
     package var file: String
 
     package init(
         name: String, description: String? = nil, devices: [Device], assets: [Asset], routes: [Route], log: LogSettings,
-        scoring: ScoringSettings, file: String
+        scoring: ScoringSettings, clock: ClockSettings = ClockSettings(trust: .synchronized), file: String
     ) {
         self.name = name
         self.description = description
@@ -23,6 +24,7 @@ package struct Site: Sendable, Equatable {
         self.routes = routes
         self.log = log
         self.scoring = scoring
+        self.clock = clock
         self.file = file
     }
 }
@@ -237,4 +239,19 @@ package struct ScoringSettings: Sendable, Equatable {
         self.isEnabled = isEnabled
         self.publishEvery = publishEvery
     }
+}
+
+/// Which clock stamps samples without a mark.
+package struct ClockSettings: Sendable, Equatable {
+    /// What makes the wall clock worth believing.
+    package enum Trust: String, Sendable, CaseIterable {
+        /// The kernel says that NTP or PTP keeps it right.
+        case synchronized
+        /// It shows a possible time: for plants without a time server.
+        case system
+    }
+
+    package var trust: Trust
+
+    package init(trust: Trust) { self.trust = trust }
 }

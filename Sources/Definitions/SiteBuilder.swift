@@ -30,16 +30,19 @@ struct SiteBuilder {
         diagnostics += routes.diagnostics
         let log = spec.object("log") ?? SiteShape.log.defaults(at: spec.position, path: spec.path.key("log"))
         let scoring = spec.object("scoring") ?? SiteShape.scoring.defaults(at: spec.position, path: spec.path.key("scoring"))
+        let clock = spec.object("clock") ?? SiteShape.clock.defaults(at: spec.position, path: spec.path.key("clock"))
         guard let siteName, let logPath = log.text("path"), let diskLimit = log.size("diskLimit"),
             let commitInterval = log.duration("commitInterval"), let isEnabled = scoring.bool("enabled"),
-            let publishEvery = scoring.duration("publishEvery")
+            let publishEvery = scoring.duration("publishEvery"),
+            let trust = clock.text("trust").flatMap(ClockSettings.Trust.init(rawValue:))
         else { return nil }
         return Site(
             name: siteName, description: metadata.text("description"), devices: devices, assets: assets, routes: builtRoutes,
             log: LogSettings(
                 path: FilePath.resolve(logPath, besideFile: file), diskLimit: diskLimit, commitInterval: commitInterval,
                 keepFor: log.duration("keepFor")),
-            scoring: ScoringSettings(isEnabled: isEnabled, publishEvery: publishEvery), file: file)
+            scoring: ScoringSettings(isEnabled: isEnabled, publishEvery: publishEvery), clock: ClockSettings(trust: trust),
+            file: file)
     }
 
     // MARK: - Devices

@@ -24,6 +24,7 @@ struct DiagnosticsService: Sendable {
             streams.append((try log.register(descriptor), descriptor, device.monitor))
         }
         var lastConnections = [DeviceStatus.Connection?](repeating: nil, count: streams.count)
+        var clocks = [(stream: StreamID, descriptor: StreamDescriptor)?](repeating: nil, count: streams.count)
         var next = time.now
         var tick = 0
         let ticksPerPeriod = Int(DiagnosticsService.period / .seconds(1))
@@ -35,8 +36,19 @@ struct DiagnosticsService: Sendable {
                 let status = streams[index].monitor.status
                 guard tick % ticksPerPeriod == 0 || status.connection != lastConnections[index] else { continue }
                 lastConnections[index] = status.connection
+                let stamp = time.stamp
                 log.append(
-                    DiagnosticsStream.batch(status, stream: streams[index].stream, descriptor: streams[index].descriptor, at: time.utc))
+                    DiagnosticsStream.batch(status, stream: streams[index].stream, descriptor: streams[index].descriptor, at: stamp))
+                guard let skew = status.clockSkewMilliseconds else { continue }
+                let clock: (stream: StreamID, descriptor: StreamDescriptor)
+                if let known = clocks[index] {
+                    clock = known
+                } else {
+                    let descriptor = DiagnosticsStream.clockDescriptor(device: devices[index].name)
+                    clock = (try log.register(descriptor), descriptor)
+                    clocks[index] = clock
+                }
+                log.append(DiagnosticsStream.clockBatch(skew: skew, stream: clock.stream, descriptor: clock.descriptor, at: stamp))
             }
         }
     }

@@ -15,14 +15,14 @@ internal import Uplink
 package struct GatewayService: Sendable {
     private let site: Site
     private let version: String
-    private let time: any TimeSource
+    private let time: DisciplinedTime
     private let logger: Logger
 
     /// `version` is told to the platform and the log.
-    package init(site: Site, version: String, time: any TimeSource, logger: Logger) {
+    package init(site: Site, version: String, time: any MachineClock, logger: Logger) {
         self.site = site
         self.version = version
-        self.time = time
+        self.time = DisciplinedTime(clock: time, trust: site.clock.trust == .system ? .system : .synchronized)
         self.logger = logger
     }
 
@@ -78,6 +78,8 @@ package struct GatewayService: Sendable {
 
     /// The service group ends its services last to first: devices stop first, the log last.
     private func prepare(_ log: Historian) throws -> [ServiceGroupConfiguration.ServiceConfiguration] {
+        let clock = ClockService(time: time, log: log, logger: logger)
+        clock.begin()
         let builder = SiteBuilder(site: site)
         let devices = try builder.devices(log: log)
         let runners = devices.map { device in
@@ -89,6 +91,7 @@ package struct GatewayService: Sendable {
                 try await log.run()
             }
         ]
+        services.append(service("clock") { try await clock.run() })
         for route in try routes(log: log, devices: devices) {
             services.append(service("route \(route.configuration.name)") { try await route.run() })
         }

@@ -54,7 +54,7 @@ struct ScoringService: Sendable {
                 for index in indexes {
                     scored[index].scorer.consume(batch)
                     // The batch that tells of an outage is the last one for its duration: held back, it would leave a good health standing.
-                    assess(&scored[index], at: batch.time, isUrgent: batch.quality.allSatisfy { $0.status.isBad })
+                    assess(&scored[index], at: batch.stamp, isUrgent: batch.quality.allSatisfy { $0.status.isBad })
                 }
             }
             if let last = entries.last { cursor.acknowledge(through: last.position) }
@@ -62,12 +62,15 @@ struct ScoringService: Sendable {
         }
     }
 
-    private func assess(_ asset: inout Scored, at time: Timestamp, isUrgent: Bool) {
+    private func assess(_ asset: inout Scored, at stamp: ClockStamp, isUrgent: Bool) {
+        let time = stamp.time
         // A wall clock that stepped back must not silence an asset until it has caught up.
         if !isUrgent, let last = asset.lastAssessment, time >= last, time.since(last) < publishEvery { return }
         asset.lastAssessment = time
         let assessment = asset.scorer.assessment(at: time)
-        log.append(HealthStream.batch(assessment, stream: asset.stream, descriptor: asset.descriptor))
+        var batch = HealthStream.batch(assessment, stream: asset.stream, descriptor: asset.descriptor)
+        batch.stamp = stamp
+        log.append(batch)
         if assessment.state != asset.lastState {
             let isKnown = assessment.state != .learning && assessment.state != .noData
             logger.log(

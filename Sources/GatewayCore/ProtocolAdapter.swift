@@ -91,7 +91,8 @@ package protocol ProtocolAdapter: Actor {
     /// Throws a `GatewayError` when the device cannot be reached.
     func connect() async throws
 
-    /// Carries out the plan's requests. `time` becomes the batch's: the moment the poll began.
+    /// Carries out the plan's requests. `time` becomes the batch's: the moment the poll began. A time that the device itself gives for the
+    /// values goes into `sourceTime`, never into `time`.
     ///
     /// Throws a `GatewayError` when the connection is lost or the device answers nothing at all.
     func read(_ plan: ReadPlan, at time: Timestamp) async throws -> PollResult

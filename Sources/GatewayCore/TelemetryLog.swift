@@ -43,13 +43,17 @@ package protocol TelemetryLog: AnyObject, Sendable {
     /// What the batches of a stream look like; `nil` for a number this log never gave.
     func descriptor(of stream: StreamID) -> StreamDescriptor?
 
-    /// Takes a batch: gives it its sequence and epoch, serves it to waiting cursors at once, and commits it to disk within the commit interval.
+    /// Takes a batch: brings an uncertain time to the present mapping of the clock, gives it its sequence and epoch, serves it to waiting cursors at once, and commits it to disk within the commit interval.
     /// Never waits for the disk. When memory for uncommitted batches runs out (the disk refuses), the oldest are given up and counted.
     func append(_ batch: SampleBatch)
 
     /// Counts a poll of which no sample was stored, because its deadbands suppressed all of them.
     /// (A partly suppressed poll is told by its batch's `presence`, and the next batch's `suppressedPolls` tells of this one to the disk.)
     func countSuppressedPoll(of stream: StreamID)
+
+    /// Says how uncertain times are told from now on, and corrects all of this boot that were told otherwise, appended already or on their way:
+    /// they move by the difference of the offsets, and are certain if the mapping is.
+    func adopt(_ mapping: ClockMapping)
 
     /// Opens the persistent cursor of that name, where it was left; a new one starts `from`.
     /// Only one may be open per name.

@@ -1,3 +1,4 @@
+internal import CSystem
 package import Telemetry
 
 #if canImport(Glibc)
@@ -20,8 +21,10 @@ package struct MonotonicInstant: Sendable, Hashable, Comparable, InstantProtocol
 
 /// The only way to the time. Everything that depends on time takes one, so that tests can run it on a clock of theirs.
 package protocol TimeSource: Sendable {
-    /// The wall clock, UTC. May step.
+    /// UTC. The wall clock of the machine may step; `DisciplinedTime` does not.
     var utc: Timestamp { get }
+    /// UTC with what is known of the clock. What samples are stamped with.
+    var stamp: ClockStamp { get }
     /// The monotonic clock, for deadlines and durations. Runs on while the machine sleeps.
     var now: MonotonicInstant { get }
     /// Returns at or after `deadline`; throws `CancellationError` as soon as the task is cancelled.
@@ -29,15 +32,39 @@ package protocol TimeSource: Sendable {
 }
 
 extension TimeSource {
+    /// For sources that are right by definition.
+    package var stamp: ClockStamp { ClockStamp(time: utc) }
+
     package func sleep(for duration: Duration) async throws { try await sleep(until: now.advanced(by: duration)) }
 }
 
+/// Clocks of a machine, as they are.
+package protocol MachineClock: TimeSource {
+    /// Monotonic and wall clock at one moment, and what the kernel says of them.
+    var reading: ClockReading { get }
+}
+
 /// The clocks of the machine.
-package struct SystemTime: TimeSource {
+package struct SystemTime: MachineClock {
     package init() {}
 
     package var utc: Timestamp { Timestamp(nanoseconds: read(CLOCK_REALTIME)) }
     package var now: MonotonicInstant { MonotonicInstant(nanoseconds: read(CLOCK_BOOTTIME)) }
+
+    /// Looks at the wall clock between two looks at the monotonic one, and takes the closest of a few, because a thread may be
+    /// interrupted between any two.
+    package var reading: ClockReading {
+        var best = (width: Int64.max, monotonic: Int64(0), wall: Int64(0))
+        for _ in 0..<5 {
+            let before = read(CLOCK_BOOTTIME)
+            let wall = read(CLOCK_REALTIME)
+            let width = read(CLOCK_BOOTTIME) - before
+            if width < best.width { best = (width, before + width / 2, wall) }
+        }
+        return ClockReading(
+            monotonic: MonotonicInstant(nanoseconds: best.monotonic), wall: Timestamp(nanoseconds: best.wall),
+            isSynchronized: csystem_clock_is_synchronized() != 0)
+    }
 
     package func sleep(until deadline: MonotonicInstant) async throws {
         let left = now.duration(to: deadline)

@@ -18,6 +18,7 @@ package enum BlockFormat {
     static let timeUncertain: Int64 = 1
     static let hasSourceTime: Int64 = 2
     static let isPartial: Int64 = 4
+    static let isToBeCorrected: Int64 = 8
 
     /// `000000000123.block`; a thinned one `000000000123.1.block`.
     static func fileName(_ number: UInt64, level: UInt8) -> String {
@@ -115,7 +116,10 @@ struct BlockIndex {
     }
     struct Record: Hashable {
         var kind: JournalRecord.Kind
+        var epoch: UInt32
         var payload: [UInt8]
+
+        var decoded: JournalRecord? { payload.withUnsafeBytes { JournalRecord(kind, payload: $0, epoch: epoch) } }
     }
     var entries: [Entry] = []
     var records: [Record] = []
@@ -138,6 +142,7 @@ struct BlockIndex {
         bytes.append(littleEndian: UInt32(records.count))
         for record in records {
             bytes.append(littleEndian: record.kind.rawValue)
+            bytes.append(littleEndian: record.epoch)
             bytes.append(littleEndian: UInt32(record.payload.count))
             bytes.append(contentsOf: record.payload)
         }
@@ -155,12 +160,12 @@ extension BlockIndex {
             guard let entry = Entry(from: &reader, dataEnd: dataEnd) else { return nil }
             entries.append(entry)
         }
-        guard let records = reader.count(ofWidth: 8) else { return nil }
+        guard let records = reader.count(ofWidth: 12) else { return nil }
         for _ in 0..<records {
             guard let code = reader.integer(UInt32.self), let kind = JournalRecord.Kind(rawValue: code),
-                let length = reader.integer(UInt32.self), let payload = reader.bytes(Int(length))
+                let epoch = reader.integer(UInt32.self), let length = reader.integer(UInt32.self), let payload = reader.bytes(Int(length))
             else { return nil }
-            self.records.append(Record(kind: kind, payload: Array(payload)))
+            self.records.append(Record(kind: kind, epoch: epoch, payload: Array(payload)))
         }
         guard reader.remaining == 0 else { return nil }
     }

@@ -59,6 +59,13 @@ final class BlockReader {
         return descriptor
     }
 
+    /// What was said of the clock in the segments.
+    var statements: [ClockStatement] {
+        (index?.records ?? []).compactMap { record in
+            if case .clock(let statement)? = record.decoded { statement } else { nil }
+        }
+    }
+
     /// Some bytes of a chunk.
     func bytes(of entry: BlockIndex.Entry, from offset: Int, count: Int) throws(GatewayError) -> [UInt8] {
         try file.bytes(at: entry.offset + offset, count: count)
@@ -118,8 +125,7 @@ final class BlockRecords: RecordSource {
             chunks.append(chunk)
         }
         for record in index.records {
-            let decoded = record.payload.withUnsafeBytes { JournalRecord(record.kind, payload: $0, epoch: reader.header.epoch) }
-            guard let decoded, case .loss(let loss) = decoded else { continue }
+            guard let decoded = record.decoded, case .loss(let loss) = decoded else { continue }
             places.append(Place(position: loss.last, chunk: Int32(records.count), row: -1))
             records.append(decoded)
         }

@@ -191,9 +191,15 @@ struct SegmentCensus: ~Copyable {
                     guard loss.last <= segment.end else { continue }
                     seen = loss.last
                     let payload = try files[number].bytes(at: place.lowerBound, count: place.count)
-                    records.append(BlockIndex.Record(kind: reader.lastKind, payload: payload))
-                case .descriptor: continue
+                    records.append(BlockIndex.Record(kind: reader.lastKind, epoch: segment.epoch, payload: payload))
+                case .descriptor, .clock: continue
                 }
+            }
+            for statement in reader.statements {
+                var record: [UInt8] = []
+                JournalRecord.clock(statement).encode(into: &record)
+                let payload = Array(record.dropFirst(JournalFormat.recordHeaderBytes))
+                records.append(BlockIndex.Record(kind: .clock, epoch: segment.epoch, payload: payload))
             }
         }
         self.files = files

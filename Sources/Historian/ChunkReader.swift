@@ -225,7 +225,13 @@ struct RestoredChunk {
 
     var count: Int { head.rows }
 
-    func time(of row: Int) -> Int64 { head.times[row] }
+    /// The time of a row, corrected by what is known of the clock now.
+    func time(of row: Int, clock: ClockBook) -> Int64 {
+        let flag = head.flags[row]
+        guard flag & BlockFormat.isToBeCorrected != 0 else { return head.times[row] }
+        let stamp = ClockStamp(time: Timestamp(nanoseconds: head.times[row]), isUncertain: true, mapping: 1)
+        return clock.corrected(stamp, epoch: UInt32(truncatingIfNeeded: head.epochs[row]), at: position(of: row)).time.nanoseconds
+    }
 
     /// Hands over each tag that a row has, with its status and its slot.
     func forEachValue(in row: Int, of descriptor: StreamDescriptor, _ body: (Int, StatusCode, UnsafeRawBufferPointer) -> Void) {
@@ -259,6 +265,7 @@ struct RestoredChunk {
         batch.suppressedPolls = UInt32(truncatingIfNeeded: head.suppressed[row])
         let flag = head.flags[row]
         batch.isTimeUncertain = flag & BlockFormat.timeUncertain != 0
+        batch.clockMapping = flag & BlockFormat.isToBeCorrected != 0 ? 1 : 0
         if flag & BlockFormat.hasSourceTime != 0 {
             batch.sourceTime = Timestamp(nanoseconds: head.sourceTimes[Int(sourceOfRow[row])])
         }

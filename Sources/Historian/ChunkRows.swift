@@ -38,6 +38,7 @@ struct ChunkRows {
         suppressed.append(Int64(batch.suppressedPolls))
         var flag: Int64 = 0
         if batch.isTimeUncertain { flag |= BlockFormat.timeUncertain }
+        if batch.clockMapping != 0 { flag |= BlockFormat.isToBeCorrected }
         if let source = batch.sourceTime {
             flag |= BlockFormat.hasSourceTime
             sourceTimes.append(source.nanoseconds)

@@ -135,8 +135,12 @@ actor Committer {
         let writer: SegmentWriter
         if let open = self.writer { writer = open } else { writer = try open(from: entries[0].first) }
         buffer.removeAll(keepingCapacity: true)
-        let tagCounts = core.state.withLock { $0.tagCounts }
+        let (tagCounts, statements) = core.state.withLock { state in
+            let last = entries.last?.last ?? entries[0].last
+            return (state.tagCounts, state.clock.statements(of: core.epoch, from: entries[0].first, through: last))
+        }
         for entry in entries {
+            writer.encode(statements, through: entry.last, into: &buffer)
             writer.encode(
                 entry, into: &buffer, descriptor: { core.descriptor(of: $0) }, tagCount: { tagCounts[Int($0.rawValue)] })
         }
@@ -216,11 +220,14 @@ actor Committer {
     /// Removes what is older than it must be and acknowledged by everybody.
     private func removeExpired() {
         guard let keepFor = configuration.keepFor else { return }
-        let limit = time.utc.advanced(by: .zero - keepFor)
+        // A clock that may be wrong would take years away.
+        let stamp = time.stamp
+        guard !stamp.isUncertain else { return }
+        let limit = stamp.time.advanced(by: .zero - keepFor)
         while true {
             let expired = core.state.withLock { state -> Segment? in
                 guard let oldest = state.segments.first, oldest.number != writer?.segment.number,
-                    oldest.times.map({ $0.upperBound < limit }) ?? true,
+                    state.clock.times(of: oldest).map({ $0.upperBound < limit }) ?? true,
                     state.cursors.allSatisfy({ $0.folded >= oldest.end })
                 else { return nil }
                 return oldest

@@ -167,6 +167,12 @@ package final class Historian: TelemetryLog {
         if core.append(batch) { Task { [committer] in await committer.turn() } }
     }
 
+    package func adopt(_ mapping: ClockMapping) {
+        core.state.withLock { state in
+            state.clock.adopt(mapping, epoch: epoch, boot: configuration.boot, first: state.last + 1)
+        }
+    }
+
     package func countSuppressedPoll(of stream: StreamID) { core.countSuppressedPoll(of: stream) }
 
     package func cursor(named name: String, from start: CursorStart) throws -> any LogCursor {

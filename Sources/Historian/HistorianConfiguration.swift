@@ -1,3 +1,4 @@
+package import GatewayCore
 internal import Telemetry
 
 /// Where a store lies and how much of everything it may take.
@@ -16,6 +17,8 @@ package struct HistorianConfiguration: Sendable {
     package var memoryTailBytes: Int
     /// What carries out the changes of files.
     package var disk: any StoreDisk
+    /// The run of the system whose clock stamps the batches.
+    package var boot: BootID
 
     /// A smaller store could not hold its own catalogue and a few segments.
     package static let diskLimitMin = 4 << 20
@@ -26,7 +29,7 @@ package struct HistorianConfiguration: Sendable {
 
     package init(
         folder: String, diskLimit: Int, commitInterval: Duration = .milliseconds(100), keepFor: Duration? = nil,
-        policy: RetentionPolicy = .thin, memoryTailBytes: Int = 8 << 20, disk: any StoreDisk = SystemDisk()
+        policy: RetentionPolicy = .thin, memoryTailBytes: Int = 8 << 20, disk: any StoreDisk = SystemDisk(), boot: BootID = .current()
     ) {
         self.folder = folder
         self.diskLimit = diskLimit
@@ -35,6 +38,7 @@ package struct HistorianConfiguration: Sendable {
         self.policy = policy
         self.memoryTailBytes = memoryTailBytes
         self.disk = disk
+        self.boot = boot
     }
 
     /// Where a segment ends and the next one begins.

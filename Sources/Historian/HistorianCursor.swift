@@ -141,8 +141,9 @@ extension LogCore.State {
     }
 
     private mutating func deliver(
-        _ batch: SampleBatch, at position: UInt64, to index: Int, isFromDisk: Bool, _ entries: inout [LogEntry]
+        _ stored: SampleBatch, at position: UInt64, to index: Int, isFromDisk: Bool, _ entries: inout [LogEntry]
     ) {
+        let batch = clock.corrected(stored, at: position)
         cursors[index].didRead(
             .init(
                 position: position, content: .batch(batch.stream, presence: batch.presence),

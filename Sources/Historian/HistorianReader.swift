@@ -83,12 +83,14 @@ package final class HistorianReader: Sendable {
         let range = (from ?? Timestamp(nanoseconds: .min), to ?? Timestamp(nanoseconds: .max))
         var count = 0
         for segment in state.segments {
-            guard let times = segment.times, times.upperBound >= range.0, times.lowerBound < range.1,
+            guard let times = state.clock.times(of: segment), times.upperBound >= range.0, times.lowerBound < range.1,
                 segment.tallies.keys.contains(where: { columns[$0]?.isEmpty == false })
             else { continue }
             guard let walk = try walk(segment, in: state) else { continue }
             while let entry = try walk.next(after: 0) {
-                guard case .batch(let batch) = entry.content, batch.time >= range.0, batch.time < range.1,
+                guard case .batch(let stored) = entry.content else { continue }
+                let batch = state.clock.corrected(stored, at: entry.last)
+                guard batch.time >= range.0, batch.time < range.1,
                     let wanted = columns[batch.stream], let descriptor = state.streams[batch.stream]?.descriptor, batch.fits(descriptor)
                 else { continue }
                 for tag in wanted {
@@ -115,7 +117,8 @@ package final class HistorianReader: Sendable {
         for segment in state.segments where segment.end > position.rawValue {
             guard let walk = try walk(segment, in: state) else { continue }
             while entries.count < limit, let entry = try walk.next(after: position.rawValue) {
-                guard case .batch(let batch) = entry.content else { continue }
+                guard case .batch(let stored) = entry.content else { continue }
+                let batch = state.clock.corrected(stored, at: entry.last)
                 entries.append(LogEntry(position: LogPosition(rawValue: entry.last), content: .batch(batch), isFromDisk: true))
             }
         }

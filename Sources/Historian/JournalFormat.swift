@@ -3,7 +3,7 @@ package import Telemetry
 /// Names and limits of the journal's files, as `docs/format/journal.md` lays them down.
 package enum JournalFormat {
     /// The version this program writes, and the newest it reads.
-    package static let version: UInt16 = 1
+    package static let version: UInt16 = 2
     /// The first bytes of every segment: `IEJRNL`, then a line end that text-mode copying would change.
     static let magic: [UInt8] = Array("IEJRNL\r\n".utf8)
     package static let segmentHeaderBytes = 48

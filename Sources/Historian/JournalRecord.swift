@@ -1,3 +1,4 @@
+internal import GatewayCore
 package import Telemetry
 
 /// Batches that were taken in and can never be read again: their values were given up while the disk refused.
@@ -23,11 +24,16 @@ package enum JournalRecord: Sendable, Hashable {
     case descriptor(StreamID, StreamDescriptor)
     case batch(position: UInt64, SampleBatch)
     case loss(Loss)
+    /// How the batches after it were stamped; before the first of them in every segment.
+    case clock(ClockStatement)
 
     package enum Kind: UInt32 {
         case descriptor = 1
         case batch = 2
         case loss = 3
+        /// A batch whose time is uncertain, or whose device gave one of its own.
+        case stampedBatch = 4
+        case clock = 5
     }
 }
 
@@ -38,6 +44,14 @@ extension JournalRecord {
         case .descriptor(let stream, let descriptor):
             JournalRecord.frame(.descriptor, into: &bytes) { JournalRecord.encode(descriptor, of: stream, into: &$0) }
         case .batch(let position, let batch): JournalRecord.encode(batch, at: position, into: &bytes)
+        case .clock(let clock):
+            JournalRecord.frame(.clock, into: &bytes) { bytes in
+                bytes.append(littleEndian: clock.first)
+                bytes.append(littleEndian: clock.boot.high)
+                bytes.append(littleEndian: clock.boot.low)
+                bytes.append(littleEndian: clock.offset)
+                bytes.append(clock.isCertain ? 1 : 0)
+            }
         case .loss(let loss):
             JournalRecord.frame(.loss, into: &bytes) { bytes in
                 bytes.append(littleEndian: loss.first)
@@ -51,9 +65,28 @@ extension JournalRecord {
         }
     }
 
+    /// What a record of the kind `stampedBatch` says of its time.
+    private struct StampFlags: OptionSet {
+        var rawValue: UInt8
+        static let isTimeUncertain = StampFlags(rawValue: 1 << 0)
+        static let hasSourceTime = StampFlags(rawValue: 1 << 1)
+        static let isToBeCorrected = StampFlags(rawValue: 1 << 2)
+        static let all: StampFlags = [.isTimeUncertain, .hasSourceTime, .isToBeCorrected]
+
+        init(rawValue: UInt8) { self.rawValue = rawValue }
+
+        init(of batch: SampleBatch) {
+            self = []
+            if batch.isTimeUncertain { insert(.isTimeUncertain) }
+            if batch.sourceTime != nil { insert(.hasSourceTime) }
+            if batch.clockMapping != 0 { insert(.isToBeCorrected) }
+        }
+    }
+
     /// Appends a batch's record: what the commit does most.
     static func encode(_ batch: SampleBatch, at position: UInt64, into bytes: inout [UInt8]) {
-        frame(.batch, into: &bytes) { bytes in
+        let flags = StampFlags(of: batch)
+        frame(flags.isEmpty ? .batch : .stampedBatch, into: &bytes) { bytes in
             bytes.append(littleEndian: position)
             bytes.append(littleEndian: batch.sequence)
             bytes.append(littleEndian: batch.time.nanoseconds)
@@ -68,6 +101,9 @@ extension JournalRecord {
             }
             for word in batch.presence { bytes.append(littleEndian: word) }
             bytes.append(contentsOf: batch.values)
+            guard !flags.isEmpty else { return }
+            bytes.append(littleEndian: batch.sourceTime?.nanoseconds ?? 0)
+            bytes.append(flags.rawValue)
         }
     }
 
@@ -118,12 +154,16 @@ extension JournalRecord {
         case .descriptor:
             guard let (stream, descriptor) = JournalRecord.descriptor(from: &reader) else { return nil }
             self = .descriptor(stream, descriptor)
-        case .batch:
-            guard let (position, batch) = JournalRecord.batch(from: &reader, epoch: epoch) else { return nil }
+        case .batch, .stampedBatch:
+            let isStamped = kind == .stampedBatch
+            guard let (position, batch) = JournalRecord.batch(from: &reader, epoch: epoch, isStamped: isStamped) else { return nil }
             self = .batch(position: position, batch)
         case .loss:
             guard let loss = JournalRecord.loss(from: &reader) else { return nil }
             self = .loss(loss)
+        case .clock:
+            guard let clock = JournalRecord.clock(from: &reader, epoch: epoch) else { return nil }
+            self = .clock(clock)
         }
         guard reader.remaining == 0 else { return nil }
     }
@@ -149,13 +189,13 @@ extension JournalRecord {
         return (stream, StreamDescriptor(device: device, group: group, tags: tags))
     }
 
-    private static func batch(from reader: inout ByteReader, epoch: UInt32) -> (UInt64, SampleBatch)? {
+    private static func batch(from reader: inout ByteReader, epoch: UInt32, isStamped: Bool) -> (UInt64, SampleBatch)? {
         guard let position = reader.integer(UInt64.self), let sequence = reader.integer(UInt64.self),
             let time = reader.integer(Int64.self), let stream = stream(from: &reader), let suppressed = reader.integer(UInt32.self),
             let runs = reader.integer(UInt32.self), runs <= StreamDescriptor.tagsMax,
             let words = reader.integer(UInt32.self), words <= (StreamDescriptor.tagsMax + 63) / 64,
             let width = reader.integer(UInt32.self), width <= JournalFormat.valueBytesMax,
-            reader.remaining == Int(runs) * 8 + Int(words) * 8 + Int(width)
+            reader.remaining == Int(runs) * 8 + Int(words) * 8 + Int(width) + (isStamped ? stampBytes : 0)
         else { return nil }
         var quality: [QualityRun] = []
         quality.reserveCapacity(Int(runs))
@@ -175,7 +215,25 @@ extension JournalRecord {
         batch.epoch = epoch
         batch.presence = presence
         batch.suppressedPolls = suppressed
+        if isStamped {
+            guard let sourceTime = reader.integer(Int64.self), let flags = reader.integer(UInt8.self).map(StampFlags.init(rawValue:)),
+                flags.isSubset(of: .all), !flags.isEmpty, flags.contains(.hasSourceTime) || sourceTime == 0,
+                flags.contains(.isTimeUncertain) || !flags.contains(.isToBeCorrected)
+            else { return nil }
+            batch.isTimeUncertain = flags.contains(.isTimeUncertain)
+            batch.clockMapping = flags.contains(.isToBeCorrected) ? 1 : 0
+            if flags.contains(.hasSourceTime) { batch.sourceTime = Timestamp(nanoseconds: sourceTime) }
+        }
         return (position, batch)
+    }
+
+    private static func clock(from reader: inout ByteReader, epoch: UInt32) -> ClockStatement? {
+        guard let first = reader.integer(UInt64.self), first > 0, first < UInt64.max / 2, let high = reader.integer(UInt64.self),
+            let low = reader.integer(UInt64.self), let offset = reader.integer(Int64.self), let isCertain = reader.integer(UInt8.self),
+            isCertain <= 1
+        else { return nil }
+        return ClockStatement(
+            epoch: epoch, boot: BootID(high: high, low: low), first: first, offset: offset, isCertain: isCertain == 1)
     }
 
     private static func loss(from reader: inout ByteReader) -> Loss? {
@@ -196,6 +254,8 @@ extension JournalRecord {
         return StreamID(rawValue: number)
     }
 
+    /// Bytes that a `stampedBatch` has more than a `batch`.
+    private static let stampBytes = 8 + 1
     /// Bytes of a tag with empty texts in a descriptor.
     private static let tagBytesMin = 2 + 1 + 2 + 8 + 8 + 2
 }

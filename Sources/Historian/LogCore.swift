@@ -36,6 +36,7 @@ final class LogCore: Sendable {
         var removedThrough: UInt64 = 0
         /// The last one is the present one.
         var runs: [ProcessRun] = []
+        var clock = ClockBook()
         var cursors: [CursorState] = []
         var storedSamples: UInt64 = 0
         var waiting: [(id: UInt64, continuation: CheckedContinuation<Void, any Error>)] = []
@@ -63,6 +64,7 @@ final class LogCore: Sendable {
         state.segments = recovered.segments
         state.removedThrough = recovered.removedThrough
         state.runs = recovered.runs
+        state.clock = recovered.clock
         for (id, stored) in recovered.streams {
             var stream = Stream(descriptor: stored.descriptor)
             stream.counts = stored.counts
@@ -94,6 +96,7 @@ final class LogCore: Sendable {
             let tags = state.tagCounts[number]
             var batch = batch
             batch.epoch = epoch
+            if batch.clockMapping != 0 { state.clock.rebased(&batch) }
             state.streams[number]?.take(&batch, tagCount: tags)
             state.storedSamples &+= UInt64(batch.sampleCount(of: tags))
             state.last += 1
@@ -154,7 +157,8 @@ final class LogCore: Sendable {
     func snapshot() -> StoredState {
         state.withLock { state in
             var stored = StoredState(
-                epoch: epoch, position: state.durable, removedThrough: state.removedThrough, segments: state.segments, runs: state.runs)
+                epoch: epoch, position: state.durable, removedThrough: state.removedThrough, segments: state.segments, runs: state.runs,
+                clock: state.clock)
             for (number, stream) in state.streams.enumerated() {
                 guard let stream else { continue }
                 stored.streams[StreamID(rawValue: UInt32(number))] = StoredState.Stream(
@@ -267,6 +271,7 @@ extension LogCore.State {
         segments.removeFirst()
         removedThrough = max(removedThrough, segment.number)
         runs.keepTimes(of: segment)
+        clock.remove(before: segments.first?.base ?? segment.end + 1)
         for (stream, tally) in segment.tallies { streams[Int(stream.rawValue)]?.gone += tally }
         let tagCounts = tagCounts
         for index in cursors.indices where cursors[index].acknowledged < segment.end {

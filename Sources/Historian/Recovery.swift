@@ -91,6 +91,7 @@ struct Recovery {
             let settled = state.settledSamples(of: cursor)
             state.cursors[name]?.outages = cursor.outages.recovered(settled: settled, stored: stored)
         }
+        state.clock.removeUnreached(after: state.position)
     }
 
     /// What the head of a file of the journal says.
@@ -232,11 +233,12 @@ struct Recovery {
                 } else {
                     replay(loss, into: &segment)
                 }
-            case .descriptor: continue
+            case .descriptor, .clock: continue
             }
             if last > counted { report.replayedRecords += 1 }
             segment.end = last
         }
+        for statement in reader.statements { state.clock.take(statement) }
         let torn = size - reader.wholeThrough
         report.damagedBytes += reader.damagedBytes - (reader.offset == size && torn > 0 ? torn : 0)
         if torn > 0 {
@@ -272,7 +274,9 @@ struct Recovery {
         segment.isSealed = true
         segment.level = file.rank - 1
         let known = state.streams
-        let records = BlockRecords(try BlockReader(path: path) { known[$0]?.descriptor })
+        let reader = try BlockReader(path: path) { known[$0]?.descriptor }
+        for statement in reader.statements { state.clock.take(statement) }
+        let records = BlockRecords(reader)
         var seen = segment.base - 1
         while let record = try records.next(after: seen) {
             switch record {
@@ -288,7 +292,7 @@ struct Recovery {
             case .loss(let loss):
                 seen = loss.last
                 if loss.last > counted { replay(loss, into: &segment) } else { segment.tallies += loss.tallies }
-            case .descriptor: continue
+            case .descriptor, .clock: continue
             }
         }
         segments.append(segment)

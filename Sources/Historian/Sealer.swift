@@ -1,5 +1,6 @@
 internal import GatewayCore
 internal import Logging
+internal import Synchronization
 internal import Telemetry
 
 /// Seals closed segments into blocks, on a thread of its own and never on the way of a commit.
@@ -78,7 +79,8 @@ actor Sealer {
     private func thin(_ job: ThinningJob) async throws(GatewayError) {
         do throws(GatewayError) {
             let (block, thinned) = try job.carryOut(
-                journal: configuration.journal, disk: configuration.disk, created: time.utc, catalogue: core.descriptor)
+                journal: configuration.journal, disk: configuration.disk, created: time.utc, clock: core.state.withLock { $0.clock },
+                catalogue: core.descriptor)
             await committer.didThin(job, to: block, thinned: thinned)
         } catch {
             await committer.didNotThin(job)

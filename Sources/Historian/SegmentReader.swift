@@ -25,6 +25,8 @@ final class SegmentReader {
     /// Kind and place in the file of the payload of the record that was read last.
     private(set) var lastKind = JournalRecord.Kind.descriptor
     private(set) var lastPayload = 0..<0
+    /// What was said of the clock in what was read.
+    private(set) var statements: [ClockStatement] = []
     private(set) var descriptors: [StreamID: StreamDescriptor] = [:]
     private var buffer: [UInt8] = []
     private var bufferStart = JournalFormat.segmentHeaderBytes
@@ -82,8 +84,8 @@ final class SegmentReader {
         buffer.withUnsafeBytes { bytes in
             let payload = UnsafeRawBufferPointer(rebasing: bytes[payload])
             // The last position a record speaks of comes first in a batch and second in a loss.
-            let place = kind == .batch ? 0 : 8
-            if kind != .descriptor, payload.count >= place + 8, payload.littleEndian(UInt64.self, at: place) <= position {
+            let place = kind == .loss ? 8 : 0
+            if kind != .descriptor, kind != .clock, payload.count >= place + 8, payload.littleEndian(UInt64.self, at: place) <= position {
                 return .unwanted
             }
             guard let record = JournalRecord(kind, payload: payload, epoch: epoch) else { return .meaningless }
@@ -95,6 +97,9 @@ final class SegmentReader {
                 guard let descriptor = descriptors[batch.stream] ?? catalogue(batch.stream), batch.fits(descriptor) else {
                     return .meaningless
                 }
+            case .clock(let statement):
+                statements.append(statement)
+                return .unwanted
             case .loss: break
             }
             return .record(record)

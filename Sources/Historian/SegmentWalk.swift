@@ -86,7 +86,7 @@ final class SegmentWalk {
         case .loss(let loss):
             guard loss.last <= segment.end else { return nil }
             return SegmentEntry(first: loss.first, last: loss.last, content: .loss(loss))
-        case .descriptor: return nil
+        case .descriptor, .clock: return nil
         }
     }
 }

@@ -16,6 +16,8 @@ final class SegmentWriter {
     private(set) var segment: Segment
     private let file: OpenFile
     private let disk: any StoreDisk
+    /// The first position of the last clock statement in it.
+    private var stated: UInt64 = 0
     private var described: Set<StreamID> = []
     /// With what is written and not confirmed.
     private var written: Segment
@@ -40,6 +42,14 @@ final class SegmentWriter {
     }
 
     var bytes: Int { written.bytes }
+
+    /// Appends what is said of the clock for the entries up to `last`, where the segment does not say it yet.
+    func encode(_ statements: [ClockStatement], through last: UInt64, into buffer: inout [UInt8]) {
+        for statement in statements where statement.first > stated && statement.first <= last {
+            JournalRecord.clock(statement).encode(into: &buffer)
+            stated = statement.first
+        }
+    }
 
     /// Appends an entry's records to `buffer`, its stream's descriptor first where the segment has none yet.
     func encode(

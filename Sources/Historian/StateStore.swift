@@ -1,5 +1,6 @@
 internal import Foundation
 internal import GRDB
+internal import GatewayCore
 internal import Telemetry
 
 /// The small transactional state of a store at one durable position.
@@ -44,6 +45,7 @@ struct StoredState: Hashable {
     func settledSamples(of cursor: Cursor) -> UInt64 {
         cursor.tallies.reduce(0) { $0 &+ $1.value.settled.samples(of: streams[$1.key]?.descriptor.tags.count ?? 0) }
     }
+    var clock = ClockBook()
 }
 
 /// `state.sqlite`: epoch, catalogue, cursors, ledger and the list of segments.
@@ -54,7 +56,7 @@ final class StateStore: Sendable {
     private let path: String
 
     /// Each brings a database from the layout before to its own; the first makes an empty one.
-    private static let steps: [@Sendable (Database) throws -> Void] = [create, addOutages, addBlocks]
+    private static let steps: [@Sendable (Database) throws -> Void] = [create, addOutages, addBlocks, addClock]
     /// The layout this program writes, as `user_version`.
     static var layout: Int { steps.count }
 
@@ -135,6 +137,16 @@ final class StateStore: Sendable {
                 """)
     }
 
+    /// What is known of the clock.
+    private static func addClock(_ database: Database) throws {
+        try database.execute(
+            sql: """
+                CREATE TABLE clock(epoch INTEGER NOT NULL, first INTEGER NOT NULL, bootHigh INTEGER NOT NULL, bootLow INTEGER NOT NULL,
+                    stamped INTEGER NOT NULL, certain INTEGER NOT NULL, offset INTEGER NOT NULL, settled INTEGER NOT NULL,
+                    PRIMARY KEY(epoch, first)) WITHOUT ROWID;
+                """)
+    }
+
     func load() throws(GatewayError) -> StoredState {
         do {
             return try queue.read(StateStore.load)
@@ -196,7 +208,35 @@ final class StateStore: Sendable {
             state.segments.append(segment)
         }
         try loadOutages(into: &state, from: database)
+        // A reader beside nobody may look at a store of layout 1, which has none.
+        if try database.tableExists("clock") { state.clock = try loadClock(database) }
         return state
+    }
+
+    private static func loadClock(_ database: Database) throws -> ClockBook {
+        let rows = try Row.fetchAll(database, sql: "SELECT * FROM clock ORDER BY epoch, first")
+        return ClockBook(
+            stretches: rows.map { row in
+                ClockBook.Stretch(
+                    statement: ClockStatement(
+                        epoch: UInt32(truncatingIfNeeded: row["epoch"] as Int64),
+                        boot: BootID(high: UInt64(bitPattern: row["bootHigh"]), low: UInt64(bitPattern: row["bootLow"])),
+                        first: UInt64(bitPattern: row["first"]), offset: row["stamped"], isCertain: row["certain"]),
+                    offset: row["offset"], isSettled: row["settled"])
+            })
+    }
+
+    private static func save(_ clock: ClockBook, in database: Database) throws {
+        try database.execute(sql: "DELETE FROM clock")
+        for stretch in clock.stretches {
+            let statement = stretch.statement
+            try database.execute(
+                sql: "INSERT INTO clock VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+                arguments: [
+                    Int64(statement.epoch), Int64(bitPattern: statement.first), Int64(bitPattern: statement.boot.high),
+                    Int64(bitPattern: statement.boot.low), statement.offset, statement.isCertain, stretch.offset, stretch.isSettled,
+                ])
+        }
     }
 
     /// Brings the database from `old` to `new` in one transaction.
@@ -217,6 +257,7 @@ final class StateStore: Sendable {
                 }
                 for segment in new.segments where known[segment.number] != segment { try StateStore.save(segment, in: database) }
                 try StateStore.save(new.runs, over: old.runs, in: database)
+                if new.clock != old.clock { try StateStore.save(new.clock, in: database) }
             }
         } catch {
             throw StateStore.wrap(error, path: path, operation: "save")

@@ -17,12 +17,13 @@ struct StreamSummaries {
     }
 
     /// Adds all batches of a chunk.
-    mutating func add(_ chunk: borrowing RestoredChunk) {
+    mutating func add(_ chunk: borrowing RestoredChunk, clock: ClockBook) {
         for row in 0..<chunk.count {
-            begin(bucketOf: chunk.time(of: row))
+            let time = chunk.time(of: row, clock: clock)
+            begin(bucketOf: time)
             batches[batches.count - 1] += 1
             chunk.forEachValue(in: row, of: descriptor) { tag, status, slot in
-                tags[tag].add(time: chunk.time(of: row), status: status, slot: slot)
+                tags[tag].add(time: time, status: status, slot: slot)
             }
         }
     }

@@ -10,7 +10,7 @@ struct ThinningJob: Sendable {
 
     /// Writes the block. Returns it, and the samples that are not kept singly any more.
     func carryOut(
-        journal: String, disk: any StoreDisk, created: Timestamp, catalogue: @escaping Catalogue
+        journal: String, disk: any StoreDisk, created: Timestamp, clock: ClockBook, catalogue: @escaping Catalogue
     ) throws(GatewayError) -> (block: Segment, thinned: StreamTallies) {
         guard let first = blocks.first, var thin = blocks.last else { preconditionFailure("nothing to thin") }
         thin.firstNumber = first.firstNumber
@@ -28,7 +28,7 @@ struct ThinningJob: Sendable {
                     thinned[stream, default: Tally()] += tally
                 }
             }
-            if let times = block.times {
+            if let times = clock.times(of: block) {
                 thin.include(time: times.lowerBound)
                 thin.include(time: times.upperBound)
             }
@@ -40,7 +40,7 @@ struct ThinningJob: Sendable {
                 readers.append(try BlockReader(path: journal + "/" + block.fileName, catalogue: catalogue))
             }
             let streams = Set(readers.flatMap { $0.index?.entries.map(\.stream) ?? [] }).sorted()
-            for stream in streams { try write(stream, from: readers, into: &writer, catalogue: catalogue) }
+            for stream in streams { try write(stream, from: readers, into: &writer, clock: clock, catalogue: catalogue) }
             for reader in readers { for record in reader.index?.records ?? [] { writer.append(record) } }
             thin.bytes = try writer.finish(
                 BlockHeader(
@@ -54,7 +54,7 @@ struct ThinningJob: Sendable {
     }
 
     private func write(
-        _ stream: StreamID, from readers: [BlockReader], into writer: inout BlockWriter, catalogue: Catalogue
+        _ stream: StreamID, from readers: [BlockReader], into writer: inout BlockWriter, clock: ClockBook, catalogue: Catalogue
     ) throws(GatewayError) {
         guard let descriptor = catalogue(stream) else { return }
         var summaries = StreamSummaries(descriptor: descriptor, bucket: bucket)
@@ -64,7 +64,7 @@ struct ThinningJob: Sendable {
                 if ThinningJob.isKept(descriptor) {
                     try writer.append(entry, bytes: try reader.bytes(of: entry, from: 0, count: entry.bytes))
                 } else if entry.kind == .batches {
-                    if let chunk = try reader.restore(entry, lanes: &lanes) { summaries.add(chunk) }
+                    if let chunk = try reader.restore(entry, lanes: &lanes) { summaries.add(chunk, clock: clock) }
                 } else if let finer = try reader.summaries(entry, lanes: &lanes) {
                     summaries.add(finer)
                 }

@@ -74,18 +74,40 @@ struct ByteOutput {
 
     /// A metric's `properties` field with the one property `Quality`.
     mutating func quality(_ quality: SparkplugQuality) {
-        let value = quality.rawValue
-        let isLong: UInt8 = value >= 0x80 ? 1 : 0
-        // Field 9; key "Quality"; value of type 3 with an int_value of one or two bytes.
         byte(0x4A)
-        byte(15 + isLong)
-        short(0x0A, 7)
-        for character in SparkplugProperty.qualityKey.utf8 { byte(character) }
-        short(0x12, 4 + isLong)
+        byte(9 + ByteOutput.valueBytes(quality))
+        key(SparkplugProperty.qualityKey, count: 7)
+        value(quality)
+    }
+
+    /// A metric's `properties` field with `TimeUncertain`, and before it `Quality` if there is one to tell.
+    mutating func timeUncertain(_ quality: SparkplugQuality?) {
+        byte(0x4A)
+        byte(21 + (quality.map { 9 + ByteOutput.valueBytes($0) } ?? 0))
+        if quality != nil { key(SparkplugProperty.qualityKey, count: 7) }
+        key(SparkplugProperty.timeUncertainKey, count: 13)
+        if let quality { value(quality) }
+        // A value of type 11 with a true boolean_value.
+        short(0x12, 4)
+        short(0x08, 11)
+        short(0x38, 1)
+    }
+
+    /// A key of a property set.
+    private mutating func key(_ name: String, count: UInt8) {
+        short(0x0A, count)
+        for character in name.utf8 { byte(character) }
+    }
+
+    /// The value of `Quality` in a property set: of type 3 with an int_value of one or two bytes.
+    private mutating func value(_ quality: SparkplugQuality) {
+        short(0x12, ByteOutput.valueBytes(quality) - 2)
         short(0x08, 3)
         byte(0x18)
-        varint(UInt64(value))
+        varint(UInt64(quality.rawValue))
     }
+
+    private static func valueBytes(_ quality: SparkplugQuality) -> UInt8 { quality.rawValue >= 0x80 ? 7 : 6 }
 
     /// A `string_value` field from a string slot. A length beyond the slot is cut, and what is not UTF-8 is repaired: readers would
     /// refuse the whole payload for it.

@@ -195,6 +195,7 @@ extension EdgeNode {
         let encoded = value?.value.flatMap { SparkplugValue($0, as: definition.datatype) }
         var properties = [SparkplugProperty.quality(SparkplugQuality(value?.status ?? .badWaitingForInitialData))]
         if !definition.unit.isEmpty { properties.append(.unit(definition.unit)) }
+        if value?.isTimeUncertain == true { properties.append(.timeUncertain) }
         return SparkplugMetric(
             name: definition.name, alias: UInt64(definition.alias), timestamp: (value?.time ?? time).sparkplugMilliseconds,
             datatype: definition.datatype.rawValue, isNull: encoded == nil, properties: properties, value: encoded)

@@ -54,6 +54,11 @@ package struct SparkplugMetric: Sendable, Equatable {
         return SparkplugQuality(rawValue: code)
     }
 
+    /// Whether the property `TimeUncertain` is true.
+    package var isTimeUncertain: Bool {
+        properties.first { $0.key == SparkplugProperty.timeUncertainKey }?.value == .boolean(true)
+    }
+
     /// The text of the property `engUnit`.
     package var unit: String? {
         guard case .string(let unit)? = properties.first(where: { $0.key == SparkplugProperty.unitKey })?.value else { return nil }
@@ -80,11 +85,17 @@ package struct SparkplugProperty: Sendable, Equatable {
 
     package static let qualityKey = "Quality"
     package static let unitKey = "engUnit"
+    /// Ours: the standard has no word for it.
+    package static let timeUncertainKey = "TimeUncertain"
 
     /// The property `Quality`, a signed 32-bit integer.
     package static func quality(_ quality: SparkplugQuality) -> SparkplugProperty {
         SparkplugProperty(key: qualityKey, type: SparkplugDataType.int32.rawValue, value: .int(quality.rawValue))
     }
+
+    /// The property `TimeUncertain`: the clock was not known to be right when it told the metric's timestamp.
+    package static let timeUncertain = SparkplugProperty(
+        key: timeUncertainKey, type: SparkplugDataType.boolean.rawValue, value: .boolean(true))
 
     /// The property `engUnit`.
     package static func unit(_ unit: String) -> SparkplugProperty {

@@ -292,7 +292,8 @@ private struct FollowedNode {
         let time = (metric.timestamp ?? payload.timestamp).map { Timestamp(sparkplugMilliseconds: $0) } ?? Timestamp(nanoseconds: 0)
         reception.updates.append(
             SparkplugUpdate(
-                device: known.device, name: known.name, value: DataValue(value: value, status: status, time: time), unit: known.unit,
+                device: known.device, name: known.name,
+                value: DataValue(value: value, status: status, time: time, isTimeUncertain: metric.isTimeUncertain), unit: known.unit,
                 isHistorical: metric.isHistorical))
     }
 }

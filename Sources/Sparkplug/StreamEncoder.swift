@@ -36,6 +36,8 @@ struct StreamEncoder {
     private static let commonBytesMax = 13
     /// Bytes of the property `Quality` and the null flag, at most.
     private static let qualityBytesMax = 20
+    /// Bytes of the property `TimeUncertain` and of the set's own header, at most.
+    private static let timeUncertainBytesMax = 23
     /// Bytes of the payload's own fields: timestamp, sequence and a uuid of three numbers.
     private static let envelopeBytesMax = 96
     /// Wide stores may reach this far behind the last byte that counts.
@@ -116,7 +118,9 @@ struct StreamEncoder {
         _ batch: SampleBatch, isHistorical: Bool, publishTime: Timestamp, sequence: UInt8, tellsQuality: [Bool]
     ) -> [UInt8] {
         let needsQuality = !tellsQuality.isEmpty || !batch.isGood
-        let perTag = StreamEncoder.commonBytesMax + (needsQuality ? StreamEncoder.qualityBytesMax : 0)
+        let perTag =
+            StreamEncoder.commonBytesMax + (needsQuality ? StreamEncoder.qualityBytesMax : 0)
+            + (batch.isTimeUncertain ? StreamEncoder.timeUncertainBytesMax : 0)
         // A message may wait long for its acknowledgement: a batch of few samples must not hold room for many.
         let count = batch.sampleCount(of: tags.count)
         let capacity =
@@ -173,12 +177,17 @@ struct StreamEncoder {
             let quality = SparkplugQuality(run.status)
             let range = first..<(first + run.count)
             first = range.upperBound
-            if quality == .good && tellsQuality.isEmpty {
+            if batch.isTimeUncertain {
+                batch.forEachTag(in: range) { tag in
+                    let isToldOf = quality != .good || !tellsQuality.isEmpty && tellsQuality[tag]
+                    metric(tags[tag], slots, common, isToldOf ? quality : nil, isTimeUncertain: true, &output)
+                }
+            } else if quality == .good && tellsQuality.isEmpty {
                 batch.forEachTag(in: range) { metric(tags[$0], slots, common, &output) }
             } else {
                 batch.forEachTag(in: range) { tag in
                     if quality != .good || tellsQuality[tag] {
-                        metric(tags[tag], slots, common, quality, &output)
+                        metric(tags[tag], slots, common, quality, isTimeUncertain: false, &output)
                     } else {
                         metric(tags[tag], slots, common, &output)
                     }
@@ -197,9 +206,10 @@ struct StreamEncoder {
         finish(tag, from: start, &output)
     }
 
-    /// A metric whose quality the host must hear of; a Bad one is null.
+    /// A metric whose quality, or whose uncertain time, the host must hear of; a Bad one is null.
     private func metric(
-        _ tag: TagEncoding, _ slots: UnsafeRawBufferPointer, _ common: CommonFields, _ quality: SparkplugQuality, _ output: inout ByteOutput
+        _ tag: TagEncoding, _ slots: UnsafeRawBufferPointer, _ common: CommonFields, _ quality: SparkplugQuality?,
+        isTimeUncertain: Bool, _ output: inout ByteOutput
     ) {
         let start = output.position
         output.wide(tag.prefix, count: Int(tag.prefixCount))
@@ -208,7 +218,7 @@ struct StreamEncoder {
             output.byte(0x38)
             output.byte(1)
         }
-        output.quality(quality)
+        if isTimeUncertain { output.timeUncertain(quality) } else if let quality { output.quality(quality) }
         if quality != .bad { value(tag, slots, &output) }
         finish(tag, from: start, &output)
     }

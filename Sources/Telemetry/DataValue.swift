@@ -40,13 +40,22 @@ package struct DataValue: Sendable, Hashable {
     package var value: Variant?
     package var status: StatusCode
     package var time: Timestamp
+    /// Whether the clock was not known to be right when it told `time`.
+    package var isTimeUncertain: Bool
+    /// The device's own time, where it gives one.
+    package var sourceTime: Timestamp?
     /// For people: why the status is not Good.
     package var reason: String?
 
-    package init(value: Variant?, status: StatusCode, time: Timestamp, reason: String? = nil) {
+    package init(
+        value: Variant?, status: StatusCode, time: Timestamp, isTimeUncertain: Bool = false, sourceTime: Timestamp? = nil,
+        reason: String? = nil
+    ) {
         self.value = value
         self.status = status
         self.time = time
+        self.isTimeUncertain = isTimeUncertain
+        self.sourceTime = sourceTime
         self.reason = reason
     }
 }

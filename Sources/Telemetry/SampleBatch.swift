@@ -37,6 +37,9 @@ package struct SampleBatch: Sendable, Hashable {
     package var time: Timestamp
     /// Whether the clock was not known to be right when it told `time`. Says nothing about the values.
     package var isTimeUncertain: Bool
+    /// Which mapping of this process's clock told an uncertain `time`; 0 where the time will not be corrected any more.
+    /// A log that is read later gives its own; on disk there is none.
+    package var clockMapping: UInt32
     /// The device's own time for these values, where it gives one: kept beside `time`, never in its place.
     package var sourceTime: Timestamp?
     /// Runs in tag order; their counts add up to the number of tags of the stream.
@@ -55,6 +58,7 @@ package struct SampleBatch: Sendable, Hashable {
         epoch = 0
         self.time = time
         isTimeUncertain = false
+        clockMapping = 0
         sourceTime = nil
         self.quality = quality
         presence = []
@@ -67,6 +71,16 @@ package struct SampleBatch: Sendable, Hashable {
         self.init(
             stream: stream, time: time, quality: [QualityRun(count: descriptor.tags.count, status: status)],
             values: [UInt8](repeating: 0, count: descriptor.valueBytes))
+    }
+
+    /// `time` and what is known of the clock that told it: what derived batches take over from their cause.
+    package var stamp: ClockStamp {
+        get { ClockStamp(time: time, isUncertain: isTimeUncertain, mapping: clockMapping) }
+        set {
+            time = newValue.time
+            isTimeUncertain = newValue.isUncertain
+            clockMapping = newValue.mapping
+        }
     }
 
     /// Whether every tag of the stream is in the batch.
@@ -98,8 +112,8 @@ extension SampleBatch {
     package func value(of tag: Int, in descriptor: StreamDescriptor) -> DataValue? {
         guard has(tag) else { return nil }
         let status = status(of: tag)
-        guard !status.isBad else { return DataValue(value: nil, status: status, time: time) }
-        return DataValue(value: raw(of: tag, in: descriptor).scaled(by: descriptor.tags[tag].scaling), status: status, time: time)
+        let value = status.isBad ? nil : raw(of: tag, in: descriptor).scaled(by: descriptor.tags[tag].scaling)
+        return DataValue(value: value, status: status, time: time, isTimeUncertain: isTimeUncertain, sourceTime: sourceTime)
     }
 
     /// One tag's raw value, whatever its quality.

@@ -3,10 +3,11 @@ internal import Synchronization
 package import Telemetry
 
 /// A clock that stands until a test moves it.
-package final class ManualTime: TimeSource {
+package final class ManualTime: MachineClock {
     private struct State {
         var now = MonotonicInstant(nanoseconds: 1_000_000_000)
         var utc = Timestamp(nanoseconds: 1_700_000_000_000_000_000)
+        var isSynchronized = true
         var sleepers: [UInt64: (deadline: MonotonicInstant, continuation: CheckedContinuation<Void, any Error>)] = [:]
         var nextSleeper: UInt64 = 0
     }
@@ -16,6 +17,10 @@ package final class ManualTime: TimeSource {
 
     package var now: MonotonicInstant { state.withLock { $0.now } }
     package var utc: Timestamp { state.withLock { $0.utc } }
+    /// Both clocks, and what the kernel would say of them.
+    package var reading: ClockReading {
+        state.withLock { ClockReading(monotonic: $0.now, wall: $0.utc, isSynchronized: $0.isSynchronized) }
+    }
     /// How many tasks are asleep.
     package var sleeperCount: Int { state.withLock { $0.sleepers.count } }
 
@@ -55,6 +60,12 @@ package final class ManualTime: TimeSource {
     package func stepWallClock(by duration: Duration) {
         state.withLock { $0.utc = $0.utc.advanced(by: duration) }
     }
+
+    /// Sets the wall clock only, as a human does, or a battery that is empty.
+    package func setWallClock(_ time: Timestamp) { state.withLock { $0.utc = time } }
+
+    /// Says whether the kernel takes the wall clock for right; it does at first.
+    package func setSynchronized(_ isSynchronized: Bool) { state.withLock { $0.isSynchronized = isSynchronized } }
 
     /// Waits, in real time, until `count` tasks are asleep.
     package func untilAsleep(_ count: Int) async {

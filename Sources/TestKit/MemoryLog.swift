@@ -10,10 +10,20 @@ package final class MemoryLog: TelemetryLog {
         var batches: [SampleBatch] = []
         var suppressed: [StreamID: Int] = [:]
         var suppressedSinceBatch: [StreamID: UInt32] = [:]
+        var mappings: [ClockMapping] = []
         var waiting: [UInt64: CheckedContinuation<Void, any Error>] = [:]
         var nextWaiter: UInt64 = 0
         var refused: [String: Set<LogPosition>] = [:]
         var outages: [String: [Outage]] = [:]
+
+        /// Brings an uncertain time to the present mapping of the clock.
+        func rebase(_ batch: inout SampleBatch) {
+            guard let present = mappings.last, let former = mappings.last(where: { $0.number == batch.clockMapping }), former != present
+            else { return }
+            batch.time = batch.time.advanced(by: .nanoseconds(present.offset - former.offset))
+            batch.isTimeUncertain = !present.isCertain
+            batch.clockMapping = present.isCertain ? 0 : present.number
+        }
     }
     private let state = Mutex(State())
     package let epoch: UInt32
@@ -57,6 +67,7 @@ package final class MemoryLog: TelemetryLog {
             let index = Int(batch.stream.rawValue) - 1
             batch.sequence = state.sequences[index]
             batch.epoch = epoch
+            state.rebase(&batch)
             batch.suppressedPolls = state.suppressedSinceBatch.removeValue(forKey: batch.stream) ?? 0
             state.sequences[index] += 1
             state.batches.append(batch)
@@ -65,6 +76,13 @@ package final class MemoryLog: TelemetryLog {
             return waiting
         }
         for continuation in waiting { continuation.resume() }
+    }
+
+    package func adopt(_ mapping: ClockMapping) {
+        state.withLock { state in
+            state.mappings.append(mapping)
+            for index in state.batches.indices { state.rebase(&state.batches[index]) }
+        }
     }
 
     package func countSuppressedPoll(of stream: StreamID) {

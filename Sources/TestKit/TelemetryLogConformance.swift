@@ -60,6 +60,7 @@ package struct TelemetryLogConformance: Sendable {
         try await waitingReadersAreWoken()
         try await cancellation()
         try await newestSkipsThePast()
+        try await timesAreCorrected()
     }
 
     private func streamsKeepTheirNumbers() throws {
@@ -153,6 +154,34 @@ package struct TelemetryLogConformance: Sendable {
         } catch is CancellationError {
             // What the contract asks for.
         }
+    }
+
+    /// Batches that were stamped before the clock was known, appended already or on their way, are read with the right time.
+    private func timesAreCorrected() async throws {
+        let stream = try log.register(TelemetryLogConformance.descriptor)
+        let cursor = try log.cursor(named: "conformance/clock", from: .newest)
+        func append(_ number: UInt16, _ stamp: ClockStamp) {
+            var batch = batch(stream, number)
+            batch.stamp = stamp
+            log.append(batch)
+        }
+        let early = ClockStamp(time: Timestamp(milliseconds: 1000), isUncertain: true, mapping: 1)
+        let late = ClockStamp(time: Timestamp(milliseconds: 2000), isUncertain: true, mapping: 1)
+        log.adopt(ClockMapping(number: 1, offset: 0, isCertain: false))
+        append(7, early)
+        let before = try await read(1, from: cursor)
+        guard case .batch(let uncertain)? = before.first?.content else { throw Violation(description: "expected a batch") }
+        try expect(uncertain.stamp == early, "an uncertain time was read as \(uncertain.stamp)")
+        log.adopt(ClockMapping(number: 2, offset: 5_000_000_000, isCertain: true))
+        append(8, late)
+        append(9, ClockStamp(time: Timestamp(milliseconds: 3000), isUncertain: true))
+        cursor.rewind()
+        let stamps = try await read(3, from: cursor).compactMap { if case .batch(let batch) = $0.content { batch.stamp } else { nil } }
+        let expected = [
+            ClockStamp(time: Timestamp(milliseconds: 6000)), ClockStamp(time: Timestamp(milliseconds: 7000)),
+            ClockStamp(time: Timestamp(milliseconds: 3000), isUncertain: true),
+        ]
+        try expect(stamps == expected, "corrected times are \(stamps), expected \(expected)")
     }
 
     private func newestSkipsThePast() async throws {

@@ -136,6 +136,11 @@ struct JSONPayloadEncoder {
         writer.unsigned(UInt64(batch.stream.rawValue))
         writer.literal(#","sequence":"#)
         writer.unsigned(batch.sequence)
+        if batch.isTimeUncertain { writer.literal(#","timeUncertain":true"#) }
+        if let sourceTime = batch.sourceTime {
+            writer.literal(#","sourceTime":"#)
+            writer.integer(sourceTime.milliseconds)
+        }
         writer.literal(#","values":"#)
         stream.names.withUnsafeBufferPointer { names in
             stream.columns.withUnsafeBufferPointer { columns in

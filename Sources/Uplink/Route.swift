@@ -112,7 +112,7 @@ package final class Route: Sendable {
                     "the files of this route cannot work yet", time: time.utc, cause: error))
         }
         let session = RouteSession(
-            window: InFlightWindow(messagesMax: configuration.inFlight, bytesMax: configuration.inFlightBytes), startedAt: time.utc)
+            window: InFlightWindow(messagesMax: configuration.inFlight, bytesMax: configuration.inFlightBytes), startedAt: time.stamp)
         let will = encoder.withLock { $0.connecting(at: time.utc) }
         let connection = MQTTSession(
             MQTTSession.Parameters(
@@ -261,7 +261,7 @@ package final class Route: Sendable {
                 try encoder.withLock { encoder throws(GatewayError) in
                     let now = time.utc
                     let messages = try encoder.messages(
-                        for: batch, descriptor, isHistorical: entry.isFromDisk || batch.time < session.startedAt, at: now)
+                        for: batch, descriptor, isHistorical: entry.isFromDisk || session.isOlder(batch), at: now)
                     enqueue(
                         messages, position: entry.position, samples: UInt64(batch.sampleCount(of: descriptor.tags.count)), session,
                         connection,

@@ -29,12 +29,16 @@ final class RouteSession: Sendable {
     /// The window may have room again.
     let hasRoom = Gate()
     /// Samples from before are history for the subscriber.
-    let startedAt: Timestamp
+    private let startedAt: ClockStamp
 
-    init(window: InFlightWindow, startedAt: Timestamp) {
+    init(window: InFlightWindow, startedAt: ClockStamp) {
         state = Mutex(State(window: window))
         self.startedAt = startedAt
     }
+
+    /// Whether a batch was taken before the connection was made. Times that the same clock did not tell cannot be compared: then the
+    /// answer is no, and whether the batch comes from disk has to do.
+    func isOlder(_ batch: SampleBatch) -> Bool { batch.clockMapping == startedAt.mapping && batch.time < startedAt.time }
 
     var stage: Stage { state.withLock { $0.stage } }
     var error: GatewayError? { state.withLock { $0.error } }

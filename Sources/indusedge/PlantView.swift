@@ -58,7 +58,8 @@ struct PlantView: Sendable {
             lines.append("\(bold(name))   \(bar(machine)) \(health(machine))  \(machine.state)   \(machine.reason)")
             for tag in machine.names.prefix(Self.valuesMax) {
                 guard let update = machine.values[tag] else { continue }
-                let quality = update.value.status.isGood ? "" : "  \(update.value.status)"
+                let time = update.value.isTimeUncertain ? "  ~ time uncertain" : ""
+                let quality = (update.value.status.isGood ? "" : "  \(update.value.status)") + time
                 lines.append(
                     "    \(tag.padding(toLength: 24, withPad: " ", startingAt: 0)) \(shown(update.value.value)) \(update.unit)\(quality)")
             }

@@ -98,6 +98,8 @@ struct TimeArgument: ExpressibleByArgument {
 /// One stored sample, for people or programs.
 struct SampleLine: Encodable {
     let time: String
+    /// `true`, or left out.
+    let timeUncertain: Bool?
     let device: String
     let group: String
     let tag: String
@@ -107,6 +109,7 @@ struct SampleLine: Encodable {
 
     init(_ sample: HistorianReader.Sample) {
         time = sample.value.time.description
+        timeUncertain = sample.value.isTimeUncertain ? true : nil
         device = sample.device
         group = sample.group
         tag = sample.tag
@@ -119,6 +122,9 @@ struct SampleLine: Encodable {
         if json { return try Output.json(self) }
         let quality = status == StatusCode.good.description ? "" : "  \(status)"
         let folder = StreamDescriptor.folder(ofGroup: group).map { $0 + "/" } ?? ""
-        Output.line("\(time)  \(device).\(folder)\(tag)  \(value?.value.description ?? "-")\(unit.map { " \($0)" } ?? "")\(quality)")
+        let mark = timeUncertain == true ? "~" : ""
+        Output.line(
+            "\(mark)\(time)  \(device).\(folder)\(tag)  \(value?.value.description ?? "-")\(unit.map { " \($0)" } ?? "")\(quality)"
+        )
     }
 }

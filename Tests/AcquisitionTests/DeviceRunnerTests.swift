@@ -13,12 +13,16 @@ import struct Telemetry.Tag
 private actor ScriptedAdapter: ProtocolAdapter {
     enum Behaviour: Sendable { case answer, refuseConnection, loseConnection, hang }
     private let behaviour: Mutex<Behaviour>
+    /// Our time less the device's, if it has a clock.
+    private let skew = Mutex<Duration?>(nil)
     private(set) var connects = 0
     private(set) var disconnects = 0
 
     init(_ behaviour: Behaviour) { self.behaviour = Mutex(behaviour) }
 
     nonisolated func set(_ next: Behaviour) { behaviour.withLock { $0 = next } }
+
+    nonisolated func set(skew next: Duration?) { skew.withLock { $0 = next } }
 
     func connect() async throws {
         connects += 1
@@ -37,7 +41,9 @@ private actor ScriptedAdapter: ProtocolAdapter {
             }
             fallthrough
         case .answer:
-            return PollResult(batch: SampleBatch(stream: plan.stream, descriptor: plan.descriptor, time: time, status: .good))
+            var batch = SampleBatch(stream: plan.stream, descriptor: plan.descriptor, time: time, status: .good)
+            batch.sourceTime = skew.withLock { $0 }.map { time.advanced(by: .zero - $0) }
+            return PollResult(batch: batch)
         case .loseConnection, .refuseConnection:
             throw GatewayError(.connectionLost, resource: "device d", operation: "read", "reset by peer")
         }
@@ -130,6 +136,68 @@ struct DeviceRunnerTests {
         #expect(await bench.adapter.disconnects == 1)
         task.cancel()
         _ = await task.result
+    }
+
+    @Test("scenario 16: silence, then a new connection: no value gets a time it was not read at, and none comes twice")
+    func silence() async throws {
+        let bench = Bench(.answer)
+        let task = bench.start()
+        let start = bench.time.utc
+        for _ in 0..<5 {
+            bench.adapter.set(.answer)
+            await bench.pass(400)
+            bench.adapter.set(.loseConnection)
+            await bench.pass(1_000)
+        }
+        task.cancel()
+        _ = await task.result
+        let batches = bench.log.batches
+        #expect(zip(batches, batches.dropFirst()).allSatisfy { $0.time < $1.time })
+        // What was stored while the device was silent has no value at all: it tells of the silence, and repeats nothing.
+        #expect(batches.contains { !$0.isGood } && batches.contains { $0.isGood })
+        #expect(batches.allSatisfy { $0.isGood || $0.quality.allSatisfy { $0.status.isBad } && $0.values.allSatisfy { $0 == 0 } })
+        #expect(batches.allSatisfy { $0.time.since(start).nanoseconds % 100_000_000 == 0 })
+    }
+
+    @Test("scenario 23: the clock of a device jumps: our times are unharmed, and the skew shows it")
+    func sourceClock() async throws {
+        let bench = Bench(.answer)
+        bench.adapter.set(skew: .milliseconds(1500))
+        let task = bench.start()
+        let start = bench.time.utc
+        await bench.pass(1_000)
+        #expect(bench.monitor.status.clockSkewMilliseconds == 1500)
+        bench.adapter.set(skew: .seconds(-3600))
+        await bench.pass(5_000)
+        #expect(bench.monitor.status.clockSkewMilliseconds == -3_600_000)
+        task.cancel()
+        _ = await task.result
+        let batches = bench.log.batches
+        #expect(batches.map { $0.time.since(start) } == batches.indices.map { .milliseconds(100 * $0) })
+        #expect(batches.first?.sourceTime == start.advanced(by: .milliseconds(-1500)))
+        #expect(batches.last.map { $0.sourceTime == $0.time.advanced(by: .seconds(3600)) } == true)
+    }
+
+    @Test("the skew is the median, of what a certain clock has measured, whatever the device says")
+    func skewMeter() {
+        var meter = SkewMeter()
+        #expect(meter.skewMilliseconds == nil)
+        func batch(_ skew: Int64?, isTimeUncertain: Bool = false) -> SampleBatch {
+            let time = Timestamp(milliseconds: 1_700_000_000_000)
+            var batch = SampleBatch(stream: StreamID(rawValue: 1), descriptor: descriptor, time: time, status: .good)
+            batch.isTimeUncertain = isTimeUncertain
+            batch.sourceTime = skew.map { time.advanced(by: .milliseconds(-$0)) }
+            return batch
+        }
+        meter.take(batch(nil))
+        meter.take(batch(7, isTimeUncertain: true))
+        #expect(meter.skewMilliseconds == nil)
+        for skew: Int64 in [10, 12, 9000, 11, -4000] { meter.take(batch(skew)) }
+        #expect(meter.skewMilliseconds == 11)
+        var extreme = batch(0)
+        extreme.sourceTime = Timestamp(nanoseconds: .min)
+        for _ in 0..<SkewMeter.pollsMax { meter.take(extreme) }
+        #expect((meter.skewMilliseconds ?? 0) > 1e12)
     }
 
     @Test(

@@ -73,6 +73,7 @@ import Testing
         #expect(site.log.commitInterval == .milliseconds(100))
         #expect(site.log.keepFor == nil)
         #expect(site.scoring == ScoringSettings(isEnabled: true, publishEvery: .seconds(1)))
+        #expect(site.clock == ClockSettings(trust: .synchronized))
     }
 
     @Test func everyKeyIsUsed() throws {
@@ -90,6 +91,7 @@ import Testing
                 kind: Site
                 metadata: {name: plant}
                 spec:
+                  clock: {trust: system}
                   devices:
                     - name: p1
                       definition: pump
@@ -148,6 +150,7 @@ import Testing
             site.log
                 == LogSettings(path: "/var/lib/x", diskLimit: 8 << 20, commitInterval: .milliseconds(10), keepFor: .seconds(30 * 86_400)))
         #expect(site.scoring == ScoringSettings(isEnabled: false, publishEvery: .milliseconds(500)))
+        #expect(site.clock == ClockSettings(trust: .system))
     }
 
     @Test func demoPlantLoads() throws {

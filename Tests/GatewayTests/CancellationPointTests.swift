@@ -102,6 +102,7 @@ private final class CountingLog: TelemetryLog {
     func register(_ descriptor: StreamDescriptor) throws -> StreamID { inner.register(descriptor) }
     func descriptor(of stream: StreamID) -> StreamDescriptor? { inner.descriptor(of: stream) }
     func append(_ batch: SampleBatch) { inner.append(batch) }
+    func adopt(_ mapping: ClockMapping) { inner.adopt(mapping) }
     func countSuppressedPoll(of stream: StreamID) { inner.countSuppressedPoll(of: stream) }
     func cursor(named name: String, from: CursorStart) throws -> any LogCursor {
         Cursor(inner: inner.cursor(named: name, from: from), log: self)

@@ -145,14 +145,14 @@ struct DamageTests {
     @Test func aNewerVersionIsRefusedAndNothingTouched() async throws {
         let (folder, path, bytes) = try await store(3)
         var newer = bytes
-        newer[8] = 2
+        newer[8] = UInt8(JournalFormat.version) + 1
         let checksum = newer[..<44].withUnsafeBytes { CRC32C.checksum($0) }
         for index in 0..<4 { newer[44 + index] = UInt8(truncatingIfNeeded: checksum >> (8 * UInt32(index))) }
         newer.append(0xAA)
         try writeBytes(newer, to: path)
         let error = #expect(throws: GatewayError.self) { try openLog(folder) }
         #expect(error?.code == .unsupported)
-        #expect(error?.message.contains("version 2") == true)
+        #expect(error?.message.contains("version \(JournalFormat.version + 1)") == true)
         #expect(try readBytes(path) == newer)
         #expect(try Files.names(in: folder.journal).count == 1)
     }

@@ -1,3 +1,4 @@
+import GatewayCore
 import Telemetry
 import TestKit
 import Testing
@@ -40,6 +41,12 @@ struct JournalCodecTests {
         partial.epoch = 5
         partial.suppressedPolls = 2
         partial.quality = [QualityRun(count: 1, status: .good), QualityRun(count: 2, status: .badTimeout)]
+        var stamped = pumpBatch(StreamID(rawValue: 7), 43)
+        stamped.sequence = 4
+        stamped.epoch = 5
+        stamped.isTimeUncertain = true
+        stamped.clockMapping = 1
+        stamped.sourceTime = Timestamp(milliseconds: 1_699_999_999_000)
         var counts = StreamCounts()
         counts.add(partial, tagCount: 3)
         return [
@@ -54,6 +61,17 @@ struct JournalCodecTests {
             (
                 "loss: positions 10 to 12, of stream 7 one partial batch after 2 suppressed polls",
                 .loss(Loss(first: 10, last: 12, counts: [StreamID(rawValue: 7): counts]))
+            ),
+            (
+                "batch with clock: position 13, sequence 4, stream 7, time uncertain and to be corrected, source time",
+                .batch(position: 13, stamped)
+            ),
+            (
+                "clock: from position 13 on, boot 0123456789abcdef-fedcba9876543210, offset 1 h, uncertain",
+                .clock(
+                    ClockStatement(
+                        epoch: 5, boot: BootID(high: 0x0123_4567_89AB_CDEF, low: 0xFEDC_BA98_7654_3210), first: 13,
+                        offset: 3_600_000_000_000, isCertain: false))
             ),
         ]
     }()
@@ -73,22 +91,33 @@ struct JournalCodecTests {
         }
         var bytes: [UInt8] = []
         Self.header.encode(into: &bytes)
-        add(bytes, "header: version 1, epoch 5, segment 2, base position 9, 2023-11-14T22:13:20Z")
+        add(bytes, "header: version 2, epoch 5, segment 2, base position 9, 2023-11-14T22:13:20Z")
         for (meaning, record) in Self.records {
             bytes = []
             record.encode(into: &bytes)
             add(bytes, meaning)
         }
-        let path = "\(#filePath)".split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/Golden/segment.hex"
+        let path = goldenFolder + "/segment.hex"
         if getenv("INDUS_UPDATE_GOLDEN") != nil { try writeBytes(Array(text.utf8), to: path) }
         let stored = String(decoding: try readBytes(path), as: UTF8.self)
         #expect(stored == text)
 
-        let segment = stored.split(separator: "\n").filter { !$0.hasPrefix("#") }
-            .flatMap { $0.split(separator: " ").compactMap { UInt8($0, radix: 16) } }
+        let segment = Self.bytes(ofHex: stored)
         let decoded = try segment.withUnsafeBytes { try SegmentHeader(decoding: $0) }
         #expect(decoded == Self.header)
         #expect(Self.decodeAll(segment, from: JournalFormat.segmentHeaderBytes) == Self.records.map(\.record))
+    }
+
+    @Test func goldenSegmentOfVersion1IsStillRead() throws {
+        let segment = Self.bytes(ofHex: String(decoding: try readBytes(goldenFolder + "/segment-1.hex"), as: UTF8.self))
+        #expect(segment[8] == 1)
+        #expect(try segment.withUnsafeBytes { try SegmentHeader(decoding: $0) } == Self.header)
+        #expect(Self.decodeAll(segment, from: JournalFormat.segmentHeaderBytes) == Self.records.prefix(3).map(\.record))
+    }
+
+    private static func bytes(ofHex text: String) -> [UInt8] {
+        text.split(separator: "\n").filter { !$0.hasPrefix("#") }
+            .flatMap { $0.split(separator: " ").compactMap { UInt8($0, radix: 16) } }
     }
 
     private static func decodeAll(_ bytes: [UInt8], from start: Int) -> [JournalRecord] {
@@ -146,7 +175,7 @@ struct JournalCodecTests {
                 }
                 if bytes.count <= JournalFormat.recordHeaderBytes { break }
             }
-            let kind = JournalRecord.Kind(rawValue: UInt32.random(in: 1...3, using: &random)) ?? .batch
+            let kind = JournalRecord.Kind(rawValue: UInt32.random(in: 1...5, using: &random)) ?? .batch
             let payload = Array(bytes.dropFirst(JournalFormat.recordHeaderBytes))
             guard let decoded = payload.withUnsafeBytes({ JournalRecord(kind, payload: $0, epoch: 5) }) else { continue }
             var again: [UInt8] = []

@@ -52,6 +52,8 @@ struct SealingTests {
             }
         }
         if Int.random(in: 0..<6, using: &random) == 0 { batch.time.nanoseconds += Int64.random(in: -1_000_000...1_000_000, using: &random) }
+        if Int.random(in: 0..<6, using: &random) == 0 { batch.isTimeUncertain = true }
+        if Int.random(in: 0..<6, using: &random) == 0 { batch.sourceTime = Timestamp(nanoseconds: Int64.random(in: 0 ... .max, using: &random)) }
         return batch
     }
 

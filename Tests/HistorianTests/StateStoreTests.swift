@@ -18,6 +18,9 @@ struct StateStoreTests {
                     ALTER TABLE stream DROP COLUMN thinned;
                     ALTER TABLE cursorStream DROP COLUMN refused;
                     ALTER TABLE segment DROP COLUMN lost;
+                    ALTER TABLE segment DROP COLUMN form;
+                    ALTER TABLE segment DROP COLUMN first;
+                    DROP TABLE clock;
                     DROP TABLE outage;
                     DROP TABLE outageSum;
                     DROP TABLE run;

@@ -43,6 +43,8 @@ final class TemporaryFolder: Sendable {
     }
 }
 
+let goldenFolder = "\(#filePath)".split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/Golden"
+
 func readBytes(_ path: String) throws -> [UInt8] {
     let file = try OpenFile(path, O_RDONLY)
     return try file.bytes(at: 0, count: file.size)
@@ -62,12 +64,12 @@ let quiet = Logger(label: "historian-tests") { _ in SwiftLogNoOpLogHandler() }
 
 func openLog(
     _ folder: TemporaryFolder, diskLimit: Int = 64 << 20, tail: Int = 1 << 20, keepFor: Duration? = nil,
-    disk: any StoreDisk = SystemDisk(),
-    time: any TimeSource = SystemTime()
+    disk: any StoreDisk = SystemDisk(), time: any TimeSource = SystemTime(), boot: BootID = .current()
 ) throws -> Historian {
     try Historian(
         configuration: HistorianConfiguration(
-            folder: folder.log, diskLimit: diskLimit, keepFor: keepFor, memoryTailBytes: tail, disk: disk), time: time, logger: quiet)
+            folder: folder.log, diskLimit: diskLimit, keepFor: keepFor, memoryTailBytes: tail, disk: disk, boot: boot), time: time,
+        logger: quiet)
 }
 
 let pump = StreamDescriptor(

@@ -262,6 +262,29 @@ import Testing
         #expect(try node.births(at: noon)[1].decoded.metrics.allSatisfy { $0.isNull })
     }
 
+    @Test("An uncertain time is told in data and births, and to readers, as long as the value has it")
+    func timeUncertain() throws {
+        var (node, births) = try born()
+        var reader = SparkplugReader()
+        func read(_ messages: [SparkplugMessage]) -> [Bool] {
+            messages.flatMap { reader.receive(topic: $0.topic, payload: $0.payload).updates }.filter { $0.device != nil }
+                .map(\.value.isTimeUncertain)
+        }
+        #expect(!read(births).contains(true))
+        var batch = Pump.batch()
+        batch.isTimeUncertain = true
+        let data = read(node.data(batch, isHistorical: false, at: noon))
+        #expect(!data.isEmpty && !data.contains(false))
+        births = node.births(at: noon)
+        #expect(read(births).contains(true))
+        var partial = Pump.batch()
+        partial.presence = [1]
+        #expect(read(node.data(partial, isHistorical: false, at: noon)) == [false])
+        #expect(read(node.births(at: noon)).first == false)
+        #expect(!read(node.data(Pump.batch(), isHistorical: false, at: noon)).contains(true))
+        #expect(!read(node.births(at: noon)).contains(true))
+    }
+
     @Test("Names: health in its folder, the group on a clash, the same metric for a stream that was configured anew")
     func names() throws {
         let clash = StreamDescriptor(device: "pump-1", group: "slow", tags: [Tag("speed", .uint16), Tag("runHours", .uint32)])

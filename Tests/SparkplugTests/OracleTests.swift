@@ -61,6 +61,13 @@ import Testing
                 quality.intValue = value.status.isGood ? 192 : value.status.isBad ? 0 : 500
                 metric.properties.values = [quality]
             }
+            if batch.isTimeUncertain {
+                metric.properties.keys.append("TimeUncertain")
+                var uncertain = ProtoPayload.PropertyValue()
+                uncertain.type = 11
+                uncertain.booleanValue = true
+                metric.properties.values.append(uncertain)
+            }
             if !isHistorical { toldNotGood[tag] = !value.status.isGood }
             switch value.value {
             case .bool(let flag)?: metric.booleanValue = flag
@@ -161,6 +168,7 @@ extension SeededGenerator {
             stream: stream, time: noon.adding(milliseconds: Int64.random(in: -2_000_000_000_000...1_000_000, using: &self)),
             quality: quality,
             values: [UInt8](repeating: 0, count: descriptor.valueBytes))
+        batch.isTimeUncertain = chance(30)
         batch.epoch = UInt32.random(in: 0...UInt32.max, using: &self)
         batch.sequence = UInt64.random(in: 0...UInt64.max, using: &self) >> UInt64.random(in: 0...63, using: &self)
         if chance(40) {

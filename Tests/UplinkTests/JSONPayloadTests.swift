@@ -78,6 +78,15 @@ private func text(_ type: DataType, _ value: Variant, _ scaling: Scaling = .iden
         #expect(String(decoding: try encoded(batch, descriptor), as: UTF8.self).hasSuffix(#""values":{"run":true},"quality":{}}"#))
     }
 
+    @Test func anUncertainTimeAndTheTimeOfTheDeviceAreTold() throws {
+        let descriptor = StreamDescriptor(device: "d", group: "g", tags: [Tag("a", .int16)])
+        var batch = SampleBatch(stream: StreamID(rawValue: 1), descriptor: descriptor, time: Timestamp(milliseconds: 0), status: .good)
+        batch.isTimeUncertain = true
+        batch.sourceTime = Timestamp(nanoseconds: .min)
+        let text = String(decoding: try encoded(batch, descriptor), as: UTF8.self)
+        #expect(text.hasSuffix(#""sequence":0,"timeUncertain":true,"sourceTime":-9223372036855,"values":{"a":0}}"#))
+    }
+
     @Test func aBadBatchHasNoValues() throws {
         let descriptor = StreamDescriptor(device: "d", group: "g", tags: [Tag("a", .int16), Tag("b", .int16)])
         let batch = SampleBatch(

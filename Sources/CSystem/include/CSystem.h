@@ -9,4 +9,8 @@ int csystem_set_thread_name(const char *name);
 /// Lets other threads go before the calling one: 1 (a little) to 19 (always). On Linux every thread has a niceness of its own.
 void csystem_set_thread_niceness(int niceness);
 
+/// Whether the kernel says that something keeps CLOCK_REALTIME right: STA_UNSYNC of adjtimex(2) is not set.
+/// 0 too where the system does not tell.
+int csystem_clock_is_synchronized(void);
+
 #endif

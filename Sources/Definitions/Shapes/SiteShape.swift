@@ -32,6 +32,7 @@ enum SiteShape {
             Field("routes", .list(.object(route), count: 0...16), "Where samples are published."),
             Field("log", .object(log), "The local log of all samples."),
             Field("scoring", .object(scoring), "The health of the assets."),
+            Field("clock", .object(clock), "The clock that stamps the samples."),
         ])
 
     static let device = ObjectShape(
@@ -149,5 +150,14 @@ enum SiteShape {
             Field(
                 "publishEvery", .duration(.milliseconds(100)...(.seconds(3600))), default: "1s",
                 "How often the health of an asset is published."),
+        ])
+
+    static let clock = ObjectShape(
+        "clock", "The clock that stamps the samples.",
+        [
+            Field(
+                "trust", .word(ClockSettings.Trust.allCases.map(\.rawValue)), default: "synchronized",
+                "synchronized: times are certain once the kernel says that NTP or PTP keeps the clock right; "
+                    + "system: as soon as it shows a possible time, for plants without a time server.")
         ])
 }

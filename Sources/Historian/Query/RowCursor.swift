@@ -1,0 +1,76 @@
+package import Telemetry
+
+/// Goes through the rows of a section in log order, over all its slices.
+package struct RowCursor {
+    /// One value of the current row.
+    package struct Cell {
+        /// The value's place in its column.
+        package var index: Int
+        package var status: StatusCode
+    }
+
+    private struct Place {
+        var next = 0
+        var run = 0
+        var runEnd: Int
+    }
+
+    private let slices: [StreamSlice]
+    /// Slice and row, in the order of positions; empty where there is one slice, whose rows are in order.
+    private let order: [(slice: Int, row: Int)]
+    private var places: [[Place]]
+    private var step = -1
+    private var sliceIndex = 0
+    private var row = 0
+
+    package init(_ section: LogSection) {
+        slices = section.slices
+        places = slices.map { slice in slice.columns.map { Place(runEnd: $0.quality.first?.count ?? 0) } }
+        guard slices.count > 1 else {
+            order = []
+            return
+        }
+        var keyed: [(position: UInt64, slice: Int, row: Int)] = []
+        for (index, slice) in slices.enumerated() {
+            for (row, position) in slice.positions.enumerated() { keyed.append((position, index, row)) }
+        }
+        keyed.sort { $0.position < $1.position }
+        order = keyed.map { ($0.slice, $0.row) }
+    }
+
+    /// Goes to the next row; `false` at the end.
+    package mutating func next() -> Bool {
+        step += 1
+        if slices.count == 1 {
+            row = step
+            return step < slices[0].times.count
+        }
+        guard step < order.count else { return false }
+        (sliceIndex, row) = order[step]
+        return true
+    }
+
+    /// The slice of the current row.
+    package var slice: StreamSlice { slices[sliceIndex] }
+    /// Which of the section's slices that is.
+    package var slicePlace: Int { sliceIndex }
+    /// The time of the current row in nanoseconds since 1970.
+    package var time: Int64 { slices[sliceIndex].times[row] }
+
+    /// The current row's value in one column of its slice; `nil` where the row does not have the tag. Each column once per row.
+    package mutating func cell(ofColumn column: Int) -> Cell? {
+        let values = slices[sliceIndex].columns[column]
+        let next = places[sliceIndex][column].next
+        if let rows = values.rows {
+            guard next < rows.count, Int(rows[next]) == row else { return nil }
+        } else {
+            guard next < values.count else { return nil }
+        }
+        places[sliceIndex][column].next += 1
+        while next >= places[sliceIndex][column].runEnd, places[sliceIndex][column].run + 1 < values.quality.count {
+            places[sliceIndex][column].run += 1
+            places[sliceIndex][column].runEnd += values.quality[places[sliceIndex][column].run].count
+        }
+        return Cell(index: next, status: values.quality[places[sliceIndex][column].run].status)
+    }
+}

@@ -88,6 +88,8 @@ let package = Package(
         tests("Identity", ["Telemetry"]),
         tests("PlantSimulation", ["Telemetry"]),
         tests("Gateway", ["Telemetry", "GatewayCore", "Acquisition", "Definitions", "Historian", "Scoring", "TestKit", logging]),
-        .testTarget(name: "EndToEndTests", dependencies: ["indusedge", "TestKit"], swiftSettings: settings),
+        .testTarget(
+            name: "EndToEndTests", dependencies: ["indusedge", "GatewayCore", "Historian", "Telemetry", "TestKit", logging],
+            swiftSettings: settings),
     ]
 )

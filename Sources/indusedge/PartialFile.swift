@@ -45,12 +45,8 @@ final class PartialFile: Sendable {
         do {
             try handle.synchronize()
             try handle.close()
-            if replaces, FileManager.default.fileExists(atPath: path) {
-                _ = try FileManager.default.replaceItemAt(URL(fileURLWithPath: path), withItemAt: URL(fileURLWithPath: partial))
-            } else {
-                guard !FileManager.default.fileExists(atPath: path) else { throw PartialFile.taken(path) }
-                try FileManager.default.moveItem(atPath: partial, toPath: path)
-            }
+            guard replaces || !FileManager.default.fileExists(atPath: path) else { throw PartialFile.taken(path) }
+            guard rename(partial, path) == 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
         } catch let error as GatewayError {
             throw error
         } catch {

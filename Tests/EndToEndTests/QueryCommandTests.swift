@@ -59,14 +59,14 @@ struct QueryCommandTests {
         #expect(
             minutes.output[0]
                 == "time,pump-1/temperature mean [Cel],pump-1/temperature min [Cel],pump-1/temperature max [Cel],pump-1/temperature count,"
-                + "pump-1/temperature bad,pump-1/temperature twmean [Cel],pump-1/temperature duration [s],quality")
+                + "pump-1/temperature bad,pump-1/temperature twmean [Cel],pump-1/temperature duration [s],quality\r")
         // The clock minute from 22:14:00 has the seconds 40 to 59 of one cycle and 0 to 39 of the next; that at 59 is Bad.
         let cycle = Array(40..<59) + Array(0..<40)
         let mean = Double(cycle.reduce(0, +)) / 590 + 20
         let fields = minutes.output[1].split(separator: ",", omittingEmptySubsequences: false).map(String.init)
         #expect(Array(fields[2...5]) == ["20.0", "25.8", "59", "1"], "\(minutes.output)")
         #expect(
-            fields[0] == "2023-11-14T22:14:00.000Z" && fields[7] == "59.0" && fields[8] == "UncertainDataSubNormal", "\(minutes.output)")
+            fields[0] == "2023-11-14T22:14:00.000Z" && fields[7] == "59.0" && fields[8] == "UncertainDataSubNormal\r", "\(minutes.output)")
         for field in [fields[1], fields[6]] {
             let number = try #require(Double(field))
             #expect(abs(number - mean) < 1e-9)
@@ -87,7 +87,7 @@ struct QueryCommandTests {
         #expect(now.status == 0 && now.output.count == 3, "\(now)")
         #expect(now.output[0].contains("\"a, \\\"590\\\"\"") && now.output[1].contains("BadTimeout") && !now.output[1].contains("value"))
         let then = try await TestSite.command(["query", store, "pump-1", "--latest", "--to", "2023-11-14T22:13:25Z", "--csv"])
-        #expect(then.output.dropFirst().first == "2023-11-14T22:13:24.000Z,pump-1,fast,temperature,20.4,Cel,Good", "\(then)")
+        #expect(then.output.dropFirst().first == "2023-11-14T22:13:24.000Z,pump-1,fast,temperature,20.4,Cel,Good\r", "\(then)")
     }
 
     @Test("errors say what to do next")

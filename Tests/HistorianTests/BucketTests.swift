@@ -147,51 +147,72 @@ struct BucketTests {
         #expect(error?.code == .limitExceeded && error?.message.contains("wider buckets") == true)
     }
 
+    private struct Question: Encodable {
+        struct Sample: Encodable {
+            var time: Int64
+            var value: Double
+            var status: StatusCode
+
+            func encode(to encoder: any Encoder) throws {
+                var container = encoder.unkeyedContainer()
+                try container.encode(time)
+                try container.encode(value)
+                try container.encode(status.isBad ? "bad" : status.isUncertain ? "uncertain" : "good")
+            }
+        }
+        var samples: [Sample]
+        var from: Int64
+        var to: Int64
+        var width: Int64
+        var origin: Int64
+        var holdMax: Int64?
+        var end: Int64
+    }
+
+    private static func question(isReal: Bool, _ generator: inout SeededGenerator) -> Question {
+        let from = Int64.random(in: -50...50, using: &generator) * second
+        var question = Question(
+            samples: [], from: from, to: from + Int64.random(in: 1...200, using: &generator) * second,
+            width: Int64.random(in: 1...200, using: &generator) * second / 10,
+            origin: Int64.random(in: -100...100, using: &generator) * second,
+            holdMax: Bool.random(using: &generator) ? Int64.random(in: 1...20, using: &generator) * second : nil, end: 0)
+        var time = from - 20 * second
+        for _ in 0..<Int.random(in: 1...250, using: &generator) {
+            let status: StatusCode = [.good, .good, .good, .uncertain, .badTimeout].randomElement(using: &generator) ?? .good
+            let value = isReal ? Double.random(in: -1e6...1e6, using: &generator) : Double(Int64.random(in: -40...40, using: &generator))
+            question.samples.append(Question.Sample(time: time, value: value, status: status))
+            time += Int64.random(in: 0...(2 * second), using: &generator)
+        }
+        question.end = time
+        return question
+    }
+
     @Test func anExactPeerAgrees() async throws {
         var generator = SeededGenerator()
-        for round in 0..<12 {
-            let isReal = round % 2 == 1
-            let width = Int64.random(in: 1...200, using: &generator) * Self.second / 10
-            let from = Int64.random(in: -50...50, using: &generator) * Self.second
-            let to = from + Int64.random(in: 1...200, using: &generator) * Self.second
-            let origin = Int64.random(in: -100...100, using: &generator) * Self.second
-            let holdMax: Int64? = Bool.random(using: &generator) ? Int64.random(in: 1...20, using: &generator) * Self.second : nil
-            var time = from - 20 * Self.second
-            var samples: [(time: Int64, value: Double, status: StatusCode)] = []
-            for _ in 0..<Int.random(in: 1...400, using: &generator) {
-                let status: StatusCode = [.good, .good, .good, .uncertain, .badTimeout].randomElement(using: &generator) ?? .good
-                let value =
-                    isReal ? Double.random(in: -1e6...1e6, using: &generator) : Double(Int64.random(in: -40...40, using: &generator))
-                samples.append((time, value, status))
-                time += Int64.random(in: 0...(2 * Self.second), using: &generator)
-            }
-            let question: [String: Any] = [
-                "samples": samples.map { sample -> [Any] in
-                    [sample.time, sample.value, sample.status.isBad ? "bad" : sample.status.isUncertain ? "uncertain" : "good"]
-                },
-                "from": from, "to": to, "width": width, "origin": origin, "holdMax": holdMax.map { $0 as Any } ?? NSNull(), "end": time,
-            ]
-            let expected = try await Self.oracle(question)
+        let questions = (0..<12).map { Self.question(isReal: $0 % 2 == 1, &generator) }
+        let answers = try await Self.oracle(questions)
+        try #require(answers.count == questions.count)
+        for (question, answer) in zip(questions, answers) {
             var aggregator = BucketAggregator<Double>(
-                layout(from..<to, width: width, origin: origin, holdMax: holdMax ?? .max, max: 100_000))
-            for sample in samples { try aggregator.add(sample.value, status: sample.status, at: sample.time) }
-            let actual = try aggregator.finish(at: time)
-            try #require(actual.map(\.start) == expected.map { $0["start"] as? Int64 ?? .min }, "seed \(generator.seed) round \(round)")
-            for (bucket, peer) in zip(actual, expected) { Self.compare(bucket, peer) }
+                layout(
+                    question.from..<question.to, width: question.width, origin: question.origin, holdMax: question.holdMax ?? .max,
+                    max: 100_000))
+            for sample in question.samples { try aggregator.add(sample.value, status: sample.status, at: sample.time) }
+            let buckets = try aggregator.finish(at: question.end)
+            try #require(buckets.map(\.start) == answer.map { $0["start"] as? Int64 ?? .min }, "seed \(generator.seed)")
+            for (bucket, peer) in zip(buckets, answer) { Self.compare(bucket, peer) }
         }
     }
 
-    private static func oracle(_ question: [String: Any]) async throws -> [[String: Any]] {
+    private static func oracle(_ questions: [Question]) async throws -> [[[String: Any]]] {
         let folder = try TestKit.TemporaryFolder()
-        let path = folder.path + "/question.json"
-        try JSONSerialization.data(withJSONObject: question).write(to: URL(fileURLWithPath: path))
-        let peer = try ForeignProcess(
-            "sh", ["-c", "exec \"$1\" \"$2\" < \"$3\"", "sh", Checkout.python, Checkout.peer("bucket_oracle.py"), path])
+        let path = folder.path + "/questions.json"
+        try JSONEncoder().encode(questions).write(to: URL(fileURLWithPath: path))
+        let peer = try ForeignProcess(Checkout.python, [Checkout.peer("bucket_oracle.py"), path])
         let status = try await peer.waitForExit()
         try await peer.drained()
         try #require(status == 0, "\(peer.errorText)")
-        let text = peer.allLines.joined()
-        return try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [[String: Any]])
+        return try #require(try JSONSerialization.jsonObject(with: Data(peer.allLines.joined().utf8)) as? [[[String: Any]]])
     }
 
     private static func compare(_ bucket: Bucket<Double>, _ peer: [String: Any]) {

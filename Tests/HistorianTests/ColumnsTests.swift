@@ -64,8 +64,12 @@ struct ColumnsTests {
                 }
                 position += 1
                 for (index, tag) in descriptor.tags.enumerated() where batch.has(index) {
-                    let raw = statuses[index].isBad ? nil : Self.randomRaw(tag.dataType, &generator)
-                    if let raw { batch.set(raw, tag: index, in: descriptor) }
+                    var raw: Variant?
+                    if !statuses[index].isBad {
+                        batch.set(Self.randomRaw(tag.dataType, &generator), tag: index, in: descriptor)
+                        // A text may have been cut to its slot.
+                        raw = batch.raw(of: index, in: descriptor)
+                    }
                     expected[TagID(stream: streams[which], index: index), default: []]
                         .append(Expected(position: position, time: time, status: statuses[index], raw: raw))
                 }
@@ -98,7 +102,13 @@ struct ColumnsTests {
             let wanted = expected.mapValues { $0.filter { $0.time >= range.0 ?? .min && $0.time < range.1 ?? .max } }.filter {
                 !$0.value.isEmpty
             }
-            #expect(found == wanted, "seed \(generator.seed)")
+            for (tag, samples) in wanted {
+                let difference = zip(found[tag] ?? [], samples).first { $0 != $1 }
+                #expect(
+                    found[tag]?.count == samples.count && difference == nil,
+                    "seed \(generator.seed): \(tag) \(String(describing: difference))")
+            }
+            #expect(found.count == wanted.count)
         }
         let latest = try reader.latest(of: TagSelection(all: snapshot.streams), in: snapshot)
         for (tag, samples) in expected {
@@ -244,9 +254,15 @@ struct ColumnsTests {
         append(300, at: 150, to: 1)
         append(1, at: 170, to: 1)
         try await log.flush()
+        try await log.close()
+        // After the restart the tag is no longer read: nothing says that the value of 170 s still held.
+        let other = try openLog(folder)
+        let later = try other.register(wideDescriptor(1))
+        other.append(SampleBatch(stream: later, descriptor: wideDescriptor(1), time: Timestamp(milliseconds: 178_000), status: .good))
+        try await other.flush()
         let reader = try Historian.openReadOnly(folder: folder.log)
         let snapshot = try reader.snapshot()
-        let series = Series.all(in: snapshot.streams)
+        let series = Series.all(in: snapshot.streams).filter { $0.device == "p" }
         #expect(series.map(\.name) == ["p/t", "p/minus"])
         #expect(series[0].members.count == 2)
         let second1: Int64 = 1_000_000_000
@@ -264,10 +280,9 @@ struct ColumnsTests {
         guard case .real(let mean) = rows[0].cells[0] else { throw GatewayError(.notFound, resource: "row", operation: "test", "no mean") }
         #expect(abs(mean - (23.5 * 30 + 10.0 * 30) / 60) < 1e-9)
         #expect(rows[1].entries.map { $0.series } == [0, 1])
-        // The newest sample is at 170 s: a value is not known to hold beyond where the log ends.
         #expect(rows[1].cells[4] == .real(50))
         #expect(rows[1].cells[6] == .real(-600) && rows[1].cells[7] == .real(-2))
-        try await log.close()
+        try await other.close()
     }
 }
 

@@ -134,7 +134,7 @@ struct ExportTests {
     @Test func jsonLines() throws {
         let lines = Self.written(JSONLinesWriter(Self.shape)).text.split(separator: "\n")
         let objects = try lines.map { try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any]) }
-        #expect(objects.count == 14)
+        #expect(objects.count == 16)
         #expect(
             objects[0]["value"] as? Double == 23.5 && objects[0]["unit"] as? String == "Cel" && objects[0]["status"] as? String == "Good")
         #expect(objects[5]["value"] == nil && objects[5]["status"] as? String == "BadTimeout")
@@ -145,7 +145,7 @@ struct ExportTests {
         let wide = Self.written(TextTableWriter(Self.shape, layout: .wide)).text.split(separator: "\n")
         #expect(wide.count == 7 && wide[0].hasPrefix("time") && wide[0].contains("pump-1/flow [m3/h]"))
         let long = Self.written(TextTableWriter(Self.shape, layout: .long)).text.split(separator: "\n")
-        #expect(long.count == 15)
+        #expect(long.count == 17)
         #expect(long[1].contains("pump-1/temperature") && long[1].hasSuffix("23.5  Cel"))
         #expect(long[6].hasSuffix("-  Cel  BadTimeout"))
     }

@@ -30,7 +30,8 @@ struct QueryNamesTests {
         ("pump-1/speed", ["pump-1/speed"]), ("pump-1.speed", ["pump-1/speed"]),
         ("pump-2", ["pump-2/flow", "pump-2/speed", "pump-2/speed (2)"]),
         ("*/speed", ["pump-1/speed", "pump-2/speed", "pump-2/speed (2)"]), ("pump-?/f*", ["pump-2/flow"]),
-        ("pump-1/*temp*", ["pump-1/bearing/temperature"]), ("pump-1/Health/score", ["pump-1/Health/score"]), ("*.score", []),
+        ("pump-1/*temp*", ["pump-1/bearing/temperature"]), ("pump-1/Health/score", ["pump-1/Health/score"]),
+        ("*.score", ["pump-1/Health/score"]), ("score", []),
         ("", []),
         ("*", ["pump-1/bearing/temperature", "pump-1/speed", "pump-1/Health/score", "pump-2/flow", "pump-2/speed", "pump-2/speed (2)"]),
     ])

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """An independent answer to what buckets of samples amount to, in exact fractions.
 
-    bucket_oracle.py < question.json > answer.json
+    bucket_oracle.py QUESTIONS.json > answers.json
 
-Question: {"samples": [[time, value or null, "good" | "uncertain" | "bad"], ...] in log order, "from", "to", "width", "origin", "holdMax" (null: none),
+The file is a list of questions, the output one of answers on one line. Question: {"samples": [[time, value or null, "good" | "uncertain" | "bad"], ...] in log order, "from", "to", "width", "origin", "holdMax" (or none),
 "end"}, times in nanoseconds. Answer: for each bucket that has anything {"start", "count", "good", "uncertain", "bad", "min", "max", "minTime",
 "maxTime", "first", "last", "mean", "stddev", "twmean", "durationGood"}. The clock of the samples never goes back here.
 """
@@ -13,8 +13,7 @@ import sys
 from fractions import Fraction
 
 
-def main():
-    question = json.load(sys.stdin)
+def answer_to(question):
     begin, end, width, origin = (question[key] for key in ("from", "to", "width", "origin"))
     samples = question["samples"]
     inside = {}
@@ -30,7 +29,7 @@ def main():
     for (time, value, quality), until in zip(samples, following):
         if quality == "bad":
             continue
-        if question["holdMax"] is not None:
+        if "holdMax" in question:
             until = min(until, time + question["holdMax"])
         low, high = max(time, begin), min(until, end)
         while low < high:
@@ -58,7 +57,8 @@ def main():
             bucket["twmean"] = float(sum(Fraction(value) * span for value, span, _ in spans) / total)
         bucket["durationGood"] = sum(span for _, span, quality in spans if quality == "good")
         answer.append(bucket)
-    print(json.dumps(answer))
+    return answer
 
 
-main()
+with open(sys.argv[1], encoding="utf-8") as file:
+    print(json.dumps([answer_to(question) for question in json.load(file)]))

@@ -51,7 +51,13 @@ package struct CSVWriter: RowWriter {
             }
         }
         text.append(UInt8(ascii: ","))
-        text.append(qualityOf: row, in: shape)
+        if let shared = row.sharedStatus {
+            text.append(shared.description)
+        } else {
+            var quality = TextBuffer()
+            quality.append(qualityOf: row, in: shape)
+            CSVWriter.append(String(decoding: quality.bytes, as: UTF8.self), to: &text)
+        }
         text.append("\r\n")
         for entry in row.entries { slots[entry.series] = -1 }
     }
@@ -69,7 +75,7 @@ package struct CSVWriter: RowWriter {
                 if let cell = row.cells[index * shape.width + cell] { CSVWriter.append(cell, to: &text) }
             }
             text.append(UInt8(ascii: ","))
-            text.append(series.tag.unit)
+            if !series.tag.unit.isEmpty { CSVWriter.append(series.tag.unit, to: &text) }
             text.append(UInt8(ascii: ","))
             text.append(entry.status.description)
             text.append("\r\n")

@@ -59,6 +59,10 @@ extension HistorianReader {
             continuity.pass(segment)
             index += 1
         }
+        // A break behind the last sample ends what is held, too.
+        if let time = continuity.take() {
+            _ = try body(LogSection(slices: [], nothingBefore: Timestamp(nanoseconds: .max), interruptedAt: time))
+        }
         return report
     }
 

@@ -9,10 +9,32 @@ package struct RowCursor {
         package var status: StatusCode
     }
 
+    /// How far one column has been read.
     private struct Place {
-        var next = 0
-        var run = 0
-        var runEnd: Int
+        private let rows: [UInt32]?
+        private let quality: [QualityRun]
+        private let count: Int
+        private var next = 0
+        private var run = 0
+        private var runEnd: Int
+
+        init(_ column: TagColumn) {
+            rows = column.rows
+            quality = column.quality
+            count = column.count
+            runEnd = column.quality.first?.count ?? 0
+        }
+
+        @inline(__always)
+        mutating func cell(ofRow row: Int) -> Cell? {
+            guard next < count, rows.map({ Int($0[next]) == row }) ?? true else { return nil }
+            while next >= runEnd, run + 1 < quality.count {
+                run += 1
+                runEnd += quality[run].count
+            }
+            defer { next += 1 }
+            return Cell(index: next, status: quality[run].status)
+        }
     }
 
     private let slices: [StreamSlice]
@@ -25,7 +47,7 @@ package struct RowCursor {
 
     package init(_ section: LogSection) {
         slices = section.slices
-        places = slices.map { slice in slice.columns.map { Place(runEnd: $0.quality.first?.count ?? 0) } }
+        places = slices.map { $0.columns.map(Place.init) }
         guard slices.count > 1 else {
             order = []
             return
@@ -58,19 +80,5 @@ package struct RowCursor {
     package var time: Int64 { slices[sliceIndex].times[row] }
 
     /// The current row's value in one column of its slice; `nil` where the row does not have the tag. Each column once per row.
-    package mutating func cell(ofColumn column: Int) -> Cell? {
-        let values = slices[sliceIndex].columns[column]
-        let next = places[sliceIndex][column].next
-        if let rows = values.rows {
-            guard next < rows.count, Int(rows[next]) == row else { return nil }
-        } else {
-            guard next < values.count else { return nil }
-        }
-        places[sliceIndex][column].next += 1
-        while next >= places[sliceIndex][column].runEnd, places[sliceIndex][column].run + 1 < values.quality.count {
-            places[sliceIndex][column].run += 1
-            places[sliceIndex][column].runEnd += values.quality[places[sliceIndex][column].run].count
-        }
-        return Cell(index: next, status: values.quality[places[sliceIndex][column].run].status)
-    }
+    package mutating func cell(ofColumn column: Int) -> Cell? { places[sliceIndex][column].cell(ofRow: row) }
 }

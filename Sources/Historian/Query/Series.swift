@@ -52,13 +52,14 @@ package struct Series: Sendable, Hashable {
                 }
             }
         }
-        let all = order.flatMap { key in
+        func place(_ key: Key) -> (String, StreamID, Int) {
+            guard let newest = definitions[key]?.first?.members.first else { return (key.device, StreamID(rawValue: 0), 0) }
+            return (key.device, newest.stream, newest.index)
+        }
+        return order.sorted { place($0) < place($1) }.flatMap { key in
             (definitions[key] ?? []).enumerated().map { generation, found in
                 Series(device: key.device, group: found.group, tag: found.tag, members: found.members, generation: generation + 1)
             }
-        }
-        return all.sorted {
-            ($0.device, $0.members[0].stream, $0.members[0].index) < ($1.device, $1.members[0].stream, $1.members[0].index)
         }
     }
 }

@@ -102,6 +102,7 @@ package struct StreamSlice: Sendable {
 
 /// What the log has of a selection between two of its positions: a slice per stream that has rows there.
 package struct LogSection: Sendable {
+    /// Empty in a last section that only tells of an interruption.
     package var slices: [StreamSlice]
     /// Neither this section nor a later one has a sample older than this: what is summed up by time can be closed before it.
     package var nothingBefore: Timestamp

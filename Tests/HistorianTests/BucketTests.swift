@@ -199,12 +199,31 @@ struct BucketTests {
                     max: 100_000))
             for sample in question.samples { try aggregator.add(sample.value, status: sample.status, at: sample.time) }
             let buckets = try aggregator.finish(at: question.end)
-            try #require(buckets.map(\.start) == answer.map { $0["start"] as? Int64 ?? .min }, "seed \(generator.seed)")
-            for (bucket, peer) in zip(buckets, answer) { Self.compare(bucket, peer) }
+            try #require(buckets.map(\.start) == answer.map { $0.start }, "seed \(generator.seed)")
+            for (bucket, peer) in zip(buckets, answer) { Self.compare(bucket, peer, generator.seed) }
         }
     }
 
-    private static func oracle(_ questions: [Question]) async throws -> [[[String: Any]]] {
+    /// Decoded without a detour over `NSNumber`, which does not keep every digit.
+    private struct Answer: Decodable {
+        var start: Int64
+        var count: Int
+        var good: Int
+        var uncertain: Int
+        var bad: Int
+        var min: Double?
+        var max: Double?
+        var minTime: Int64?
+        var maxTime: Int64?
+        var first: Double?
+        var last: Double?
+        var mean: Double?
+        var stddev: Double?
+        var twmean: Double?
+        var durationGood: Int64
+    }
+
+    private static func oracle(_ questions: [Question]) async throws -> [[Answer]] {
         let folder = try TestKit.TemporaryFolder()
         let path = folder.path + "/questions.json"
         try JSONEncoder().encode(questions).write(to: URL(fileURLWithPath: path))
@@ -212,25 +231,20 @@ struct BucketTests {
         let status = try await peer.waitForExit()
         try await peer.drained()
         try #require(status == 0, "\(peer.errorText)")
-        return try #require(try JSONSerialization.jsonObject(with: Data(peer.allLines.joined().utf8)) as? [[[String: Any]]])
+        return try JSONDecoder().decode([[Answer]].self, from: Data(peer.allLines.joined().utf8))
     }
 
-    private static func compare(_ bucket: Bucket<Double>, _ peer: [String: Any]) {
-        #expect(bucket.count == peer["count"] as? Int)
-        #expect(bucket.good == peer["good"] as? Int)
-        #expect(bucket.uncertain == peer["uncertain"] as? Int)
-        #expect(bucket.bad == peer["bad"] as? Int)
-        #expect(bucket.minimum?.value == peer["min"] as? Double)
-        #expect(bucket.maximum?.value == peer["max"] as? Double)
-        #expect(bucket.minimum?.time == peer["minTime"] as? Int64)
-        #expect(bucket.maximum?.time == peer["maxTime"] as? Int64)
-        #expect(bucket.first == peer["first"] as? Double)
-        #expect(bucket.last == peer["last"] as? Double)
-        #expect(isNear(bucket.mean, peer["mean"] as? Double), "mean \(String(describing: bucket.mean)) \(peer)")
+    private static func compare(_ bucket: Bucket<Double>, _ peer: Answer, _ seed: UInt64) {
         #expect(
-            isNear(bucket.standardDeviation, peer["stddev"] as? Double), "stddev \(String(describing: bucket.standardDeviation)) \(peer)")
-        #expect(isNear(bucket.timeWeightedMean, peer["twmean"] as? Double), "twmean \(String(describing: bucket.timeWeightedMean)) \(peer)")
-        #expect(bucket.durationGood?.nanoseconds == peer["durationGood"] as? Int64)
+            bucket.count == peer.count && bucket.good == peer.good && bucket.uncertain == peer.uncertain && bucket.bad == peer.bad,
+            "\(seed)")
+        #expect(bucket.minimum?.value == peer.min && bucket.minimum?.time == peer.minTime, "seed \(seed)")
+        #expect(bucket.maximum?.value == peer.max && bucket.maximum?.time == peer.maxTime, "seed \(seed)")
+        #expect(bucket.first == peer.first && bucket.last == peer.last, "seed \(seed)")
+        #expect(isNear(bucket.mean, peer.mean), "seed \(seed): \(String(describing: bucket.mean)) \(peer)")
+        #expect(isNear(bucket.standardDeviation, peer.stddev), "seed \(seed): \(String(describing: bucket.standardDeviation)) \(peer)")
+        #expect(isNear(bucket.timeWeightedMean, peer.twmean), "seed \(seed): \(String(describing: bucket.timeWeightedMean)) \(peer)")
+        #expect(bucket.durationGood?.nanoseconds == peer.durationGood, "seed \(seed)")
     }
 
     private static func isNear(_ left: Double?, _ right: Double?) -> Bool {

@@ -90,7 +90,9 @@ let package = Package(
         tests("Identity", ["Telemetry"]),
         tests("PlantSimulation", ["Telemetry"]),
         tests("Gateway", ["Telemetry", "GatewayCore", "Acquisition", "Definitions", "Historian", "Scoring", "TestKit", "Uplink", logging]),
-        .testTarget(name: "EndToEndTests", dependencies: ["indusedge", "TestKit"], swiftSettings: settings),
+        .testTarget(
+            name: "EndToEndTests", dependencies: ["indusedge", "GatewayCore", "Historian", "Telemetry", "TestKit", logging],
+            swiftSettings: settings),
         .target(name: "CColumnCodec", path: "Benchmarks/log/codec", cSettings: [.unsafeFlags(["-O3"], .when(configuration: .release))]),
         .executableTarget(
             name: "log-codec-bench", dependencies: ["ChunkCodec", "CColumnCodec"], path: "Benchmarks/log", exclude: ["codec"],

@@ -2,7 +2,7 @@
 ///
 /// Near is an optimal string alignment distance (insertions, deletions, substitutions, swaps of neighbours; letter case free)
 /// of at most a third of the longer name, and at least 1. Source: L. Boytsov, "Indexing methods for approximate dictionary searching", 2011, section 2.1.
-func nearestName(to name: String, among candidates: some Sequence<String>) -> String? {
+package func nearestName(to name: String, among candidates: some Sequence<String>) -> String? {
     let lengthMax = 128
     let wanted = Array(name.lowercased().utf8)
     guard wanted.count <= lengthMax, !wanted.isEmpty else { return nil }

@@ -11,9 +11,9 @@ struct ChunkHead {
     /// Words of the rows that do not have all tags, a column per word; empty where all rows do.
     let presence: [[Int64]]
     let groups: [(firstTag: Int, tags: Int, offset: Int, bytes: Int)]
-    /// Decoded only for those who restore batches.
     let positions: [Int64]
     let epochs: [Int64]
+    /// Decoded only for those who restore batches.
     let sequences: [Int64]
     let suppressed: [Int64]
 
@@ -37,8 +37,11 @@ struct ChunkHead {
         if case .batches = extent { isForBatches = true }
         guard let positions = reader.framed(), let epochs = reader.framed(), let sequences = reader.framed(), let times = reader.framed(),
             let suppressed = reader.framed(), let flags = reader.framed(),
-            let decodedTimes = lanes.integers(times, count: rows), let decodedFlags = lanes.integers(flags, count: rows)
+            let decodedTimes = lanes.integers(times, count: rows), let decodedFlags = lanes.integers(flags, count: rows),
+            let decodedPositions = lanes.integers(positions, count: rows), let decodedEpochs = lanes.integers(epochs, count: rows)
         else { return nil }
+        self.positions = decodedPositions
+        self.epochs = decodedEpochs
         self.times = decodedTimes
         self.flags = decodedFlags
         var partialRows = 0
@@ -78,17 +81,11 @@ struct ChunkHead {
         else { return nil }
         self.groups = groups
         if isForBatches {
-            guard let decodedPositions = lanes.integers(positions, count: rows), let decodedEpochs = lanes.integers(epochs, count: rows),
-                let decodedSequences = lanes.integers(sequences, count: rows),
-                let decodedSuppressed = lanes.integers(suppressed, count: rows)
+            guard let decodedSequences = lanes.integers(sequences, count: rows), let decodedSuppressed = lanes.integers(suppressed, count: rows)
             else { return nil }
-            self.positions = decodedPositions
-            self.epochs = decodedEpochs
             self.sequences = decodedSequences
             self.suppressed = decodedSuppressed
         } else {
-            self.positions = []
-            self.epochs = []
             self.sequences = []
             self.suppressed = []
         }
@@ -150,6 +147,31 @@ struct ChunkHead {
             partial += 1
         }
         return present
+    }
+
+    /// The status of one tag over the rows that have it.
+    func quality(of tag: Int, rows present: [Int32]?) -> [QualityRun] {
+        let statuses = qualities.map { runs -> StatusCode in
+            var end = 0
+            for run in runs {
+                end += run.count
+                if tag < end { return run.status }
+            }
+            return .badUnexpectedError
+        }
+        let count = present?.count ?? rows
+        guard count > 0 else { return [] }
+        if statuses.allSatisfy({ $0 == statuses[0] }) { return [QualityRun(count: count, status: statuses[0])] }
+        var runs: [QualityRun] = []
+        for index in 0..<count {
+            let status = statuses[Int(qualityOfRow[present.map { Int($0[index]) } ?? index])]
+            if runs.last?.status == status {
+                runs[runs.count - 1].count += 1
+            } else {
+                runs.append(QualityRun(count: 1, status: status))
+            }
+        }
+        return runs
     }
 
     /// The columns of a group whose checksum holds, tag by tag; `nil` otherwise.

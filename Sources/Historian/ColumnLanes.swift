@@ -199,7 +199,7 @@ struct ColumnLanes: ~Copyable {
     }
 
     /// Decodes a column of texts; what is not UTF-8 is mended.
-    mutating func texts(_ bytes: UnsafeRawBufferPointer, count: Int) -> [String]? {
+    mutating func texts(_ bytes: UnsafeRawBufferPointer, count: Int, capacity: Int) -> [String]? {
         ranges = Array(repeating: TextRange(offset: 0, count: 0), count: count)
         let isWhole = ranges.withUnsafeMutableBufferPointer { ranges in
             (try? ColumnCodec.decode(texts: bytes, into: ranges, scratch: &scratch)) != nil
@@ -208,8 +208,11 @@ struct ColumnLanes: ~Copyable {
         return ranges.map { range in
             let slot = bytes[Int(range.offset)..<(Int(range.offset) + Int(range.count))]
             guard slot.count >= 2 else { return "" }
-            let length = Int(UnsafeRawBufferPointer(rebasing: slot).littleEndian(UInt16.self, at: 0))
-            return String(decoding: slot.dropFirst(2).prefix(length), as: UTF8.self)
+            let length = min(capacity, Int(UnsafeRawBufferPointer(rebasing: slot).littleEndian(UInt16.self, at: 0)))
+            let text = slot.dropFirst(2).prefix(length)
+            // Zeros at the end of a slot are not in the column, even those that the count includes.
+            if text.count < length { return String(decoding: Array(text) + [UInt8](repeating: 0, count: length - text.count), as: UTF8.self) }
+            return String(decoding: text, as: UTF8.self)
         }
     }
 

@@ -195,10 +195,11 @@ actor Committer {
 
     /// Bytes that the limit leaves free, or takes away if below zero, beside what the growth of the database and one block need.
     private func room() -> Int {
-        // Whether a block is being made or not: sealing must not be what removes data.
-        let reserve = HistorianConfiguration.databaseReserve + max(configuration.segmentBytes, beingSealed.reduce(0) { $0 + $1.bytes })
-        return configuration.diskLimit - storeBytes() - reserve
+        configuration.diskLimit - storeBytes() - HistorianConfiguration.databaseReserve - blockReserve
     }
+
+    /// Whether a block is being made or not: sealing must not be what removes data.
+    private var blockReserve: Int { max(configuration.segmentBytes, beingSealed.reduce(0) { $0 + $1.bytes }) }
 
     /// Removes the oldest segments until `count` more bytes fit the limit.
     private func makeRoom(for count: Int) throws(GatewayError) {
@@ -207,6 +208,8 @@ actor Committer {
             guard room() < count else { return }
             let oldest = core.state.withLock { state in state.segments.first }
             guard configuration.policy != .stop, let oldest, oldest.number != writer?.segment.number else {
+                // What was given up for want of a disk may come as one large commit.
+                if beingSealed.isEmpty, configuration.policy != .stop, room() + blockReserve >= count { return }
                 let reason = configuration.policy == .stop ? "its policy is to stop" : "nothing to remove"
                 throw GatewayError(
                     .storageFull, resource: "log \(configuration.folder)", operation: "make room",

@@ -5,7 +5,7 @@ package import Telemetry
 ///
 /// Sees what is on disk: at most a commit interval less than the writer's own readers. Each call looks anew.
 package final class HistorianReader: Sendable {
-    private let configuration: HistorianConfiguration
+    let configuration: HistorianConfiguration
 
     /// One tag's value at one time.
     package struct Sample: Sendable, Hashable {
@@ -34,14 +34,33 @@ package final class HistorianReader: Sendable {
         }
     }
 
-    private func look() throws(GatewayError) -> StoredState {
+    /// How often the catalogue is read again because segments that it lists were removed meanwhile.
+    private static let looksMax = 8
+
+    /// What is on disk now. A segment that the writer's retention takes during the look is not taken for a missing one.
+    func look() throws(GatewayError) -> StoredState {
+        for _ in 1..<HistorianReader.looksMax {
+            do throws(GatewayError) {
+                let recovery = try lookOnce()
+                // The writer takes a segment from the catalogue before it removes the file.
+                if recovery.report.missingSegments.isEmpty { return recovery.state }
+                let again = try lookOnce()
+                if again.report.missingSegments == recovery.report.missingSegments { return again.state }
+            } catch {
+                guard error.code == .notFound else { throw error }
+            }
+        }
+        return try lookOnce().state
+    }
+
+    private func lookOnce() throws(GatewayError) -> Recovery {
         var stored: StoredState?
         if Files.exists(configuration.database) {
             let store = try StateStore(path: configuration.database, readOnly: true)
             stored = try store.load()
             try store.close()
         }
-        return try Recovery(stored: stored, folder: configuration.folder, journal: configuration.journal).state
+        return try Recovery(stored: stored, folder: configuration.folder, journal: configuration.journal)
     }
 
     /// The streams of the store, by number.
@@ -66,43 +85,40 @@ package final class HistorianReader: Sendable {
         }
     }
 
-    /// Hands the raw values of some tags to `body`, in the order they were stored, and returns how many there were.
+    /// Hands the values of some tags to `body`, in the order they were stored, and returns how many there were.
     ///
     /// `device` and `tags` choose by name, `nil` is all of them; times are a half-open range, `from` inclusive.
-    /// Stops after `limit` values. Throws what `body` throws.
+    /// Stops after `limit` values. Throws what `body` throws. For single values; `columns` is for many.
     @discardableResult
     package func query(
         device: String? = nil, tags: [String]? = nil, from: Timestamp? = nil, to: Timestamp? = nil, limit: Int = .max,
         _ body: (Sample) throws -> Void
     ) throws -> Int {
-        let state = try look()
-        var columns: [StreamID: [Int]] = [:]
-        for (id, stream) in state.streams where device == nil || stream.descriptor.device == device {
-            columns[id] = stream.descriptor.tags.indices.filter { tags?.contains(stream.descriptor.tags[$0].name) ?? true }
-        }
-        let range = (from ?? Timestamp(nanoseconds: .min), to ?? Timestamp(nanoseconds: .max))
+        let snapshot = try snapshot()
+        let chosen = snapshot.streams.filter { device == nil || $0.value.device == device }
+        let selection = TagSelection(
+            chosen.mapValues { stream in stream.tags.indices.filter { tags?.contains(stream.tags[$0].name) ?? true } })
         var count = 0
-        for segment in state.segments {
-            guard let times = state.clock.times(of: segment), times.upperBound >= range.0, times.lowerBound < range.1,
-                segment.tallies.keys.contains(where: { columns[$0]?.isEmpty == false })
-            else { continue }
-            guard let walk = try walk(segment, in: state) else { continue }
-            while let entry = try walk.next(after: 0) {
-                guard case .batch(let stored) = entry.content else { continue }
-                let batch = state.clock.corrected(stored, at: entry.last)
-                guard batch.time >= range.0, batch.time < range.1,
-                    let wanted = columns[batch.stream], let descriptor = state.streams[batch.stream]?.descriptor, batch.fits(descriptor)
-                else { continue }
-                for tag in wanted {
-                    guard count < limit else { return count }
-                    guard let value = batch.value(of: tag, in: descriptor) else { continue }
+        _ = try columns(of: selection, in: snapshot, from: from, to: to) { section in
+            var rows = RowCursor(section)
+            while rows.next() {
+                let descriptor = rows.slice.descriptor
+                for place in rows.slice.columns.indices {
+                    guard let cell = rows.cell(ofColumn: place) else { continue }
+                    guard count < limit else { return false }
+                    let column = rows.slice.columns[place]
+                    let tag = descriptor.tags[column.tag]
+                    let raw = cell.status.isBad ? nil : column.raw(at: cell.index, as: tag.dataType)
                     try body(
                         Sample(
-                            device: descriptor.device, group: descriptor.group, tag: descriptor.tags[tag].name,
-                            unit: descriptor.tags[tag].unit, value: value))
+                            device: descriptor.device, group: descriptor.group, tag: tag.name, unit: tag.unit,
+                            value: DataValue(
+                                value: raw?.scaled(by: tag.scaling), status: cell.status, time: Timestamp(nanoseconds: rows.time),
+                                isTimeUncertain: rows.isTimeUncertain, sourceTime: rows.sourceTime)))
                     count += 1
                 }
             }
+            return true
         }
         return count
     }

@@ -195,13 +195,9 @@ extension Variant {
         case .bool, .string: return self
         case .int, .uint, .float, .double:
             guard let number else { return self }
-            // Dividing by a power of ten is exact where multiplying by its reciprocal is not: 235 / 10 is 23.5, 235 × 0.1 is not.
-            if let decimals = scaling.decimals { return .double(number / Variant.powersOfTen[decimals]) }
-            return .double(number * scaling.scale + scaling.offset)
+            return .double(scaling.engineering(number))
         }
     }
-
-    private static let powersOfTen: [Double] = [1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9]
 }
 
 extension UnsafeRawBufferPointer {

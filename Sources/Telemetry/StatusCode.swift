@@ -12,6 +12,7 @@ package struct StatusCode: RawRepresentable, Sendable, Hashable, Codable {
     package static let good = StatusCode(rawValue: 0)
     package static let uncertain = StatusCode(rawValue: 0x4000_0000)
     package static let uncertainLastUsableValue = StatusCode(rawValue: 0x4090_0000)
+    package static let uncertainDataSubNormal = StatusCode(rawValue: 0x40A4_0000)
     package static let bad = StatusCode(rawValue: 0x8000_0000)
     package static let badUnexpectedError = StatusCode(rawValue: 0x8001_0000)
     package static let badInternalError = StatusCode(rawValue: 0x8002_0000)
@@ -28,10 +29,12 @@ package struct StatusCode: RawRepresentable, Sendable, Hashable, Codable {
     package static let badSensorFailure = StatusCode(rawValue: 0x808C_0000)
     package static let badWaitingForInitialData = StatusCode(rawValue: 0x8032_0000)
     package static let badNoCommunication = StatusCode(rawValue: 0x8031_0000)
+    package static let badNoData = StatusCode(rawValue: 0x809B_0000)
     package static let badInvalidArgument = StatusCode(rawValue: 0x80AB_0000)
 
     private static let names: [(StatusCode, String)] = [
-        (.good, "Good"), (.uncertain, "Uncertain"), (.uncertainLastUsableValue, "UncertainLastUsableValue"), (.bad, "Bad"),
+        (.good, "Good"), (.uncertain, "Uncertain"), (.uncertainLastUsableValue, "UncertainLastUsableValue"),
+        (.uncertainDataSubNormal, "UncertainDataSubNormal"), (.bad, "Bad"), (.badNoData, "BadNoData"),
         (.badUnexpectedError, "BadUnexpectedError"), (.badInternalError, "BadInternalError"),
         (.badResourceUnavailable, "BadResourceUnavailable"), (.badCommunicationError, "BadCommunicationError"),
         (.badDecodingError, "BadDecodingError"), (.badTimeout, "BadTimeout"), (.badServiceUnsupported, "BadServiceUnsupported"),

@@ -21,6 +21,18 @@ package struct Scaling: Sendable, Hashable, Codable {
         }
         return nil
     }
+
+    /// The engineering value of a raw number.
+    package func engineering(_ raw: Double) -> Double { difference(raw) + offset }
+
+    /// What a difference between two raw numbers is in engineering units: scaled, without the offset.
+    package func difference(_ raw: Double) -> Double {
+        // Dividing by a power of ten is exact where multiplying by its reciprocal is not: 235 / 10 is 23.5, 235 × 0.1 is not.
+        if let decimals { return raw / Scaling.powersOfTen[decimals] }
+        return raw * scale
+    }
+
+    private static let powersOfTen: [Double] = [1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9]
 }
 
 /// What one measured quantity is: its name, raw type and meaning. Where its value lies in a batch is the descriptor's matter.

@@ -56,7 +56,7 @@ extension Timestamp: CustomStringConvertible {
     /// The proleptic Gregorian date of a day number.
     ///
     /// Source: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
-    private static func civil(daysSince1970: Int64) -> (year: Int64, month: Int64, day: Int64) {
+    package static func civil(daysSince1970: Int64) -> (year: Int64, month: Int64, day: Int64) {
         let shifted = daysSince1970 + 719_468
         let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
         let dayOfEra = shifted - era * 146_097

@@ -20,7 +20,7 @@ struct LedgerCommand: AsyncParsableCommand {
     var outages = false
 
     @Option(help: "Only outages and times off that ended after this: RFC 3339, or a span back from now like 15m. Counts are not cut.")
-    var since: TimeArgument?
+    var since: TimeExpression?
 
     @Flag(help: "Also when devices were not connected: reads their diagnostics since --since, or of the last day.")
     var devices = false

@@ -8,6 +8,12 @@ internal import Telemetry
 enum Output {
     static func line(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }
 
+    /// How much text is gathered before it is written.
+    static let pieceBytes = 64 << 10
+
+    /// Text that is ready as bytes.
+    static func write(_ bytes: [UInt8]) throws { try FileHandle.standardOutput.write(contentsOf: bytes) }
+
     static func trouble(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
 
     /// One JSON document on a line of its own.

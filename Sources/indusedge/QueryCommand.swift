@@ -5,126 +5,76 @@ internal import Telemetry
 
 struct QueryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "query", abstract: "Print stored samples of a time range, as they were taken.",
-        discussion:
-            "Works beside a running gateway and on a stopped one. Times are RFC 3339, for example 2026-03-01T08:00:00Z, or a span back from now, for example 15m."
-    )
+        commandName: "query", abstract: "Print stored samples or their statistics.", discussion: QueryOptions.discussion)
 
-    @Argument(help: ArgumentHelp("The store's folder, or the site document that names it.", valueName: "store"))
-    var store: String
+    @OptionGroup var options: QueryOptions
 
-    @Option(help: "Only this device (or asset).")
-    var device: String?
+    @Flag(help: "Only the newest sample of each tag (before --to).")
+    var latest = false
 
-    @Option(name: .customLong("tag"), help: "Only this tag. Repeatable.")
-    var tags: [String] = []
-
-    @Option(help: "From this time on.")
-    var from: TimeArgument?
-
-    @Option(help: "Before this time.")
-    var to: TimeArgument?
-
-    @Option(help: "Stop after so many samples.")
+    @Option(help: "Stop after so many lines.")
     var limit = 10_000
 
-    @Flag(help: "One JSON document per sample instead of text.")
+    @Flag(help: "A JSON document per tag and time instead of a table.")
     var json = false
+
+    @Flag(help: "Comma-separated values instead of a table.")
+    var csv = false
 
     mutating func validate() throws {
         if limit < 1 { throw ValidationError("--limit is \(limit), expected at least 1") }
+        if json, csv { throw ValidationError("--json and --csv exclude each other") }
+        if latest, options.every != nil { throw ValidationError("--latest prints samples: leave out --every") }
+        if latest, options.from != nil { throw ValidationError("--latest has no beginning: leave out --from") }
     }
 
     func run() async throws {
         try await reportingErrors {
             let now = SystemTime().utc
-            let reader = try Historian.openReadOnly(folder: storeFolder(store))
-            try requireKnown(reader)
-            let count = try reader.query(
-                device: device, tags: tags.isEmpty ? nil : tags, from: from?.timestamp(now: now), to: to?.timestamp(now: now), limit: limit
-            ) { sample in try SampleLine(sample).print(json: json) }
-            if count == limit { Output.trouble("stopped after \(limit) samples; --limit raises that") }
-            if count == 0 { Output.trouble("no samples in that range") }
-        }
-    }
-
-    /// A misspelt name would otherwise look like an empty range.
-    private func requireKnown(_ reader: HistorianReader) throws {
-        let descriptors = try reader.streams().values.filter { device == nil || $0.device == device }
-        if let device, descriptors.isEmpty {
-            let known = Set(try reader.streams().values.map(\.device)).sorted().joined(separator: ", ")
-            throw GatewayError(.notFound, resource: "store", operation: "query", "there is no device \(device); there are: \(known)")
-        }
-        let names = Set(descriptors.flatMap { $0.tags.map(\.name) })
-        for tag in tags where !names.contains(tag) {
-            throw GatewayError(
-                .notFound, resource: "store", operation: "query",
-                "there is no tag \(tag); there are: \(names.sorted().prefix(50).joined(separator: ", "))")
-        }
-    }
-}
-
-/// A time on the command line: RFC 3339, or a span back from now.
-struct TimeArgument: ExpressibleByArgument {
-    private enum Form {
-        case absolute(Timestamp)
-        case ago(Duration)
-    }
-    private let form: Form
-
-    init?(argument: String) {
-        if let time = Timestamp(argument) {
-            form = .absolute(time)
-            return
-        }
-        let units: [(String, Int64)] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)]
-        for (unit, milliseconds) in units where argument.hasSuffix(unit) {
-            if let count = Int64(argument.dropLast(unit.count)), count >= 0, count < 1 << 31 {
-                form = .ago(.milliseconds(count * milliseconds))
-                return
+            let run = try QueryRun(options, now: now)
+            var layout = latest ? .long : options.layout(of: run.shape, wideByDefault: csv)
+            if json { layout = .long }
+            var writer: any RowWriter =
+                if json {
+                    JSONLinesWriter(run.shape)
+                } else if csv {
+                    CSVWriter(run.shape, layout: layout)
+                } else {
+                    TextTableWriter(run.shape, layout: layout)
+                }
+            var text = TextBuffer()
+            var left = limit
+            var hasBegun = false
+            func write(_ row: OutputRow) throws -> Bool {
+                guard left > 0 else { return false }
+                if !hasBegun { writer.begin(into: &text) }
+                hasBegun = true
+                var row = row
+                if layout == .long { row.truncate(to: left) }
+                left -= layout == .long ? row.entries.count : 1
+                writer.write(row, into: &text)
+                if text.count >= Output.pieceBytes { try Output.write(text.take()) }
+                return left > 0
             }
-        }
-        return nil
-    }
-
-    func timestamp(now: Timestamp) -> Timestamp {
-        switch form {
-        case .absolute(let time): time
-        case .ago(let span): now.advanced(by: .zero - span)
+            if latest {
+                let rows = try run.reader.latestRows(of: run.shape.series, in: run.snapshot, before: options.to?.timestamp(now: now))
+                for row in rows where try !write(row) { break }
+                if rows.isEmpty { run.tellWhatThereIs() }
+            } else {
+                try run.rows(write)
+            }
+            try Output.write(text.take())
+            if left == 0 { Output.trouble("stopped after \(limit) lines; --limit raises that, and export has none") }
         }
     }
 }
 
-/// One stored sample, for people or programs.
-struct SampleLine: Encodable {
-    let time: String
-    /// `true`, or left out.
-    let timeUncertain: Bool?
-    let device: String
-    let group: String
-    let tag: String
-    let value: JSONValue?
-    let unit: String?
-    let status: String
-
-    init(_ sample: HistorianReader.Sample) {
-        time = sample.value.time.description
-        timeUncertain = sample.value.isTimeUncertain ? true : nil
-        device = sample.device
-        group = sample.group
-        tag = sample.tag
-        value = sample.value.value.map(JSONValue.init)
-        unit = sample.unit.isEmpty ? nil : sample.unit
-        status = sample.value.status.description
-    }
-
-    func print(json: Bool) throws {
-        if json { return try Output.json(self) }
-        let quality = status == StatusCode.good.description ? "" : "  \(status)"
-        let folder = StreamDescriptor.folder(ofGroup: group).map { $0 + "/" } ?? ""
-        let mark = timeUncertain == true ? "~" : ""
-        Output.line(
-            "\(mark)\(time)  \(device).\(folder)\(tag)  \(value?.value.description ?? "-")\(unit.map { " \($0)" } ?? "")\(quality)"
-        )
+extension OutputRow {
+    /// Leaves out the entries beyond the first `count`.
+    fileprivate mutating func truncate(to count: Int) {
+        guard entries.count > count, !entries.isEmpty else { return }
+        let width = cells.count / entries.count
+        entries.removeSubrange(count...)
+        cells.removeSubrange((count * width)...)
     }
 }

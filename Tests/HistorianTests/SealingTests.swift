@@ -260,4 +260,43 @@ struct SealingTests {
         #expect(try await drain(try log.cursor(named: "route/a", from: .oldest)).compactMap(\.batch).count == 50)
         try await log.close()
     }
+
+    /// What queries deliver of a store: samples, statistics by bucket, and the newest values.
+    private func answers(_ folder: TemporaryFolder, from: Timestamp? = nil, to: Timestamp? = nil) throws -> [String] {
+        let reader = try Historian.openReadOnly(folder: folder.log)
+        var lines: [String] = []
+        try reader.query(from: from, to: to) { lines.append("\($0)") }
+        return lines
+    }
+
+    @Test func queriesOfBlocksAreThoseOfTheirSegments() async throws {
+        let seed = seedOfThisRun()
+        var random = SeededGenerator(seed: seed)
+        let folder = TemporaryFolder()
+        let descriptors = [SealingTests.mixed, pump, wideDescriptor(70)]
+        var log = try openLog(folder)
+        let streams = try descriptors.map { try log.register($0) }
+        for number in 0..<150 {
+            let kind = Int.random(in: 0..<descriptors.count, using: &random)
+            log.append(SealingTests.batch(streams[kind], descriptors[kind], number, &random))
+        }
+        try await log.close()
+        let ranges: [(Timestamp?, Timestamp?)] = [
+            (nil, nil), (Timestamp(milliseconds: 1_700_000_002_000), Timestamp(milliseconds: 1_700_000_009_050)),
+            (Timestamp(milliseconds: 1_700_000_012_300), nil),
+        ]
+        let before = try ranges.map { try answers(folder, from: $0.0, to: $0.1) }
+        #expect(before[0].count > 1000 && before[1].count > 100)
+        log = try openLog(folder)
+        try await log.seal()
+        try await log.close()
+        for (range, expected) in zip(ranges, before) {
+            let found = try answers(folder, from: range.0, to: range.1)
+            #expect(found.count == expected.count, "seed \(seed)")
+            for (found, expected) in zip(found, expected) where found != expected {
+                Issue.record("seed \(seed): \(found) is not \(expected)")
+                return
+            }
+        }
+    }
 }

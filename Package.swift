@@ -74,7 +74,7 @@ let package = Package(
             ],
             exclude: ["README.md"], swiftSettings: settings),
         .target(
-            name: "TestKit", dependencies: ["Telemetry", "GatewayCore", logging], exclude: ["README.md"], swiftSettings: settings),
+            name: "TestKit", dependencies: ["Telemetry", "GatewayCore", "Historian", logging], exclude: ["README.md"], swiftSettings: settings),
 
         tests("Telemetry", []),
         tests("GatewayCore", ["Telemetry", "TestKit", logging]),

@@ -243,7 +243,7 @@ actor Committer {
         guard !leaving.isEmpty else { return }
         if let error = snapshot() { throw error }
         while let segment = leaving.first {
-            try Files.remove(configuration.journal + "/" + segment.fileName)
+            try Files.remove(configuration.journal + "/" + segment.fileName, on: configuration.disk)
             leaving.removeFirst()
         }
     }

@@ -32,7 +32,7 @@ package final class Historian: TelemetryLog {
         var report = RecoveryReport()
         let (store, stored) = try Historian.openState(configuration, time: time, report: &report)
         let recovery = try Recovery(stored: stored, journal: configuration.journal)
-        try recovery.repair()
+        try recovery.repair(on: configuration.disk)
         report.merge(recovery.report)
         var state = recovery.state
         // A lost database may have known epochs of which the journal holds nothing.
@@ -68,8 +68,9 @@ package final class Historian: TelemetryLog {
             return (store, nil)
         } catch  where error.code == .storageCorrupt {
             let suffix = ".\(time.utc.milliseconds).damaged"
-            try Files.rename(path, to: path + suffix)
-            for extra in ["-wal", "-shm"] where Files.exists(path + extra) { try Files.rename(path + extra, to: path + extra + suffix) }
+            for extra in ["", "-wal", "-shm"] where Files.exists(path + extra) {
+                try Files.rename(path + extra, to: path + extra + suffix, on: configuration.disk)
+            }
             report.setAside["state.sqlite"] = error.message
             report.catalogueRebuilt = true
             return (try StateStore(path: path), nil)

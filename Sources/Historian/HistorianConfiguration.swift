@@ -12,7 +12,8 @@ package struct HistorianConfiguration: Sendable {
     package var keepFor: Duration?
     /// Most bytes of the newest batches in memory.
     package var memoryTailBytes: Int
-    package var disk: any JournalDisk
+    /// What carries out the changes of files.
+    package var disk: any StoreDisk
 
     /// A smaller store could not hold its own catalogue and a few segments.
     package static let diskLimitMin = 4 << 20
@@ -23,7 +24,7 @@ package struct HistorianConfiguration: Sendable {
 
     package init(
         folder: String, diskLimit: Int, commitInterval: Duration = .milliseconds(100), keepFor: Duration? = nil,
-        memoryTailBytes: Int = 8 << 20, disk: any JournalDisk = SystemDisk()
+        memoryTailBytes: Int = 8 << 20, disk: any StoreDisk = SystemDisk()
     ) {
         self.folder = folder
         self.diskLimit = diskLimit

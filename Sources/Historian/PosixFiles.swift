@@ -6,29 +6,6 @@ internal import Telemetry
     internal import Musl
 #endif
 
-/// The two calls that a disk refuses in the middle of work; tests hand in ones that fail.
-package protocol JournalDisk: Sendable {
-    /// Writes some of the bytes at an offset: their number, or a negative `errno`.
-    func write(_ bytes: UnsafeRawBufferPointer, to file: Int32, at offset: Int) -> Int
-    /// Brings a file's data to the medium: 0, or a negative `errno`.
-    func synchronize(_ file: Int32) -> Int
-}
-
-/// The disk itself.
-package struct SystemDisk: JournalDisk {
-    package init() {}
-
-    package func write(_ bytes: UnsafeRawBufferPointer, to file: Int32, at offset: Int) -> Int {
-        while true {
-            let written = pwrite(file, bytes.baseAddress, bytes.count, off_t(offset))
-            if written >= 0 { return written }
-            if errno != EINTR { return -Int(errno) }
-        }
-    }
-
-    package func synchronize(_ file: Int32) -> Int { fdatasync(file) == 0 ? 0 : -Int(errno) }
-}
-
 /// An open file that closes itself.
 final class OpenFile: Sendable {
     let descriptor: Int32
@@ -38,6 +15,14 @@ final class OpenFile: Sendable {
         self.path = path
         descriptor = open(path, flags | O_CLOEXEC, mode)
         if descriptor < 0 { throw .storage(errno, path, "open") }
+    }
+
+    /// A file for reading and writing, made new or emptied.
+    init(creating path: String, on disk: any StoreDisk) throws(GatewayError) {
+        self.path = path
+        let result = disk.create(path)
+        if result < 0 { throw .storage(Int32(-result), path, "create") }
+        descriptor = Int32(result)
     }
 
     deinit { close(descriptor) }
@@ -105,22 +90,26 @@ enum Files {
 
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
-    static func remove(_ path: String) throws(GatewayError) {
-        if unlink(path) != 0, errno != ENOENT { throw .storage(errno, path, "remove") }
+    static func remove(_ path: String, on disk: any StoreDisk) throws(GatewayError) {
+        let result = disk.remove(path)
+        if result < 0, result != -Int(ENOENT) { throw .storage(Int32(-result), path, "remove") }
     }
 
-    static func rename(_ path: String, to target: String) throws(GatewayError) {
-        if renameFile(path, target) != 0 { throw .storage(errno, path, "rename") }
+    static func rename(_ path: String, to target: String, on disk: any StoreDisk) throws(GatewayError) {
+        try check(disk.rename(path, to: target), path, "rename")
     }
 
-    static func cut(_ path: String, to bytes: Int) throws(GatewayError) {
-        if truncate(path, off_t(bytes)) != 0 { throw .storage(errno, path, "truncate") }
+    static func cut(_ path: String, to bytes: Int, on disk: any StoreDisk) throws(GatewayError) {
+        try check(disk.truncate(path, to: bytes), path, "truncate")
     }
 
     /// Makes names created, renamed or removed in a folder survive a power failure.
-    static func synchronizeFolder(_ path: String) throws(GatewayError) {
-        let folder = try OpenFile(path, O_RDONLY | O_DIRECTORY)
-        if fsync(folder.descriptor) != 0 { throw .storage(errno, path, "synchronize") }
+    static func synchronizeFolder(_ path: String, on disk: any StoreDisk) throws(GatewayError) {
+        try check(disk.synchronizeFolder(path), path, "synchronize")
+    }
+
+    private static func check(_ result: Int, _ path: String, _ operation: String) throws(GatewayError) {
+        if result < 0 { throw .storage(Int32(-result), path, operation) }
     }
 }
 
@@ -141,6 +130,3 @@ extension GatewayError {
         }
     }
 }
-
-/// The C function, out of reach of the method of the same name.
-private func renameFile(_ path: String, _ target: String) -> Int32 { rename(path, target) }

@@ -179,15 +179,15 @@ struct Recovery {
     private func tagCount(_ stream: StreamID) -> Int { state.streams[stream]?.descriptor.tags.count ?? 0 }
 
     /// Carries out the repairs.
-    func repair() throws(GatewayError) {
+    func repair(on disk: any StoreDisk) throws(GatewayError) {
         guard !repairs.isEmpty else { return }
         for repair in repairs {
             switch repair {
-            case .cut(let path, let bytes): try Files.cut(path, to: bytes)
-            case .setAside(let path): try Files.rename(path, to: path + ".damaged")
-            case .remove(let path): try Files.remove(path)
+            case .cut(let path, let bytes): try Files.cut(path, to: bytes, on: disk)
+            case .setAside(let path): try Files.rename(path, to: path + ".damaged", on: disk)
+            case .remove(let path): try Files.remove(path, on: disk)
             }
         }
-        try Files.synchronizeFolder(journal)
+        try Files.synchronizeFolder(journal, on: disk)
     }
 }

@@ -15,26 +15,26 @@ final class SegmentWriter {
     /// With what the disk has confirmed.
     private(set) var segment: Segment
     private let file: OpenFile
-    private let disk: any JournalDisk
+    private let disk: any StoreDisk
     private var described: Set<StreamID> = []
     /// With what is written and not confirmed.
     private var written: Segment
 
     /// Makes the file and writes its head. What is left of a try that failed is removed again.
-    init(number: UInt64, epoch: UInt32, base: UInt64, created: Timestamp, journal: String, disk: any JournalDisk) throws(GatewayError) {
+    init(number: UInt64, epoch: UInt32, base: UInt64, created: Timestamp, journal: String, disk: any StoreDisk) throws(GatewayError) {
         self.disk = disk
         segment = Segment(number: number, epoch: epoch, base: base, end: base - 1, bytes: 0)
         let path = journal + "/" + segment.fileName
         // A file of this number can only be the rest of a try whose removal failed too.
-        file = try OpenFile(path, O_WRONLY | O_CREAT | O_TRUNC)
+        file = try OpenFile(creating: path, on: disk)
         written = segment
         var head: [UInt8] = []
         SegmentHeader(epoch: epoch, number: number, base: base, created: created).encode(into: &head)
         do throws(GatewayError) {
             try write(head)
-            try Files.synchronizeFolder(journal)
+            try Files.synchronizeFolder(journal, on: disk)
         } catch {
-            try? Files.remove(path)
+            try? Files.remove(path, on: disk)
             throw error
         }
     }
@@ -92,9 +92,9 @@ final class SegmentWriter {
     /// Cuts off what was never confirmed, as far as the disk lets us; readers do not look at it either way.
     func abandon() {
         if segment.end < segment.base {
-            try? Files.remove(file.path)
+            try? Files.remove(file.path, on: disk)
         } else {
-            try? Files.cut(file.path, to: segment.bytes)
+            try? Files.cut(file.path, to: segment.bytes, on: disk)
         }
     }
 }

@@ -54,33 +54,15 @@ func writeBytes(_ bytes: [UInt8], to path: String) throws {
     if count != bytes.count { throw GatewayError.storage(errno, path, "write") }
 }
 
-/// A disk that refuses when it is told to.
-final class FaultyDisk: JournalDisk {
-    struct Faults { var write = 0, synchronize = 0, bytesLeft = Int.max }
-    let faults = Mutex(Faults())
-
-    func write(_ bytes: UnsafeRawBufferPointer, to file: Int32, at offset: Int) -> Int {
-        let (refusal, allowed) = faults.withLock { faults in
-            let allowed = min(bytes.count, faults.bytesLeft)
-            faults.bytesLeft -= allowed
-            return (faults.write, allowed)
-        }
-        if refusal != 0 { return -refusal }
-        if allowed == 0 { return -Int(ENOSPC) }
-        return SystemDisk().write(UnsafeRawBufferPointer(rebasing: bytes[..<allowed]), to: file, at: offset)
-    }
-
-    func synchronize(_ file: Int32) -> Int {
-        let refusal = faults.withLock { $0.synchronize }
-        return refusal != 0 ? -refusal : SystemDisk().synchronize(file)
-    }
+extension Files {
+    static func remove(_ path: String) throws(GatewayError) { try remove(path, on: SystemDisk()) }
 }
 
 let quiet = Logger(label: "historian-tests") { _ in SwiftLogNoOpLogHandler() }
 
 func openLog(
     _ folder: TemporaryFolder, diskLimit: Int = 64 << 20, tail: Int = 1 << 20, keepFor: Duration? = nil,
-    disk: any JournalDisk = SystemDisk(),
+    disk: any StoreDisk = SystemDisk(),
     time: any TimeSource = SystemTime()
 ) throws -> Historian {
     try Historian(

@@ -213,7 +213,7 @@ actor Committer {
     }
 
     private func remove(_ segment: Segment) throws(GatewayError) {
-        var contents: (entries: [SegmentWalk.Content], missing: StreamTallies)?
+        var contents: SegmentWalk.Contents?
         let isReadWithin = core.state.withLock { state in
             state.cursors.contains { $0.acknowledged >= segment.base && $0.acknowledged < segment.end }
         }
@@ -221,7 +221,8 @@ actor Committer {
             do throws(GatewayError) {
                 contents = try SegmentWalk.contents(of: segment, journal: configuration.journal, catalogue: core.descriptor)
             } catch  where error.code == .notFound {
-                contents = ([SegmentWalk.Content(last: segment.end, isHole: true, tallies: [:])], segment.tallies)
+                contents = SegmentWalk.Contents(
+                    entries: [SegmentWalk.Content(last: segment.end, isHole: true, tallies: [:])], missing: segment.tallies)
             }
         }
         let entries = contents

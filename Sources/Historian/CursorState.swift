@@ -9,6 +9,14 @@ package struct CursorTally: Sendable, Hashable {
     package var evicted = Tally()
 
     package init() {}
+
+    /// Everything the cursor is done with.
+    var settled: Tally {
+        var sum = skipped
+        sum += acknowledged
+        sum += evicted
+        return sum
+    }
 }
 
 /// One cursor's place and counts. Decides only; the log around it does the reading.
@@ -130,6 +138,16 @@ struct CursorState {
         var current = tallies
         for index in 0..<acknowledgedItems { CursorState.add(items[index], to: &current, tagCount: tagCount) }
         return current
+    }
+
+    /// All samples through `acknowledged`: skipped, acknowledged or evicted.
+    func settledTallies(tagCount: (StreamID) -> Int) -> StreamTallies { currentTallies(tagCount: tagCount).mapValues(\.settled) }
+
+    /// All samples through `read`, acknowledged or not.
+    func readTallies(tagCount: (StreamID) -> Int) -> StreamTallies {
+        var current = tallies
+        for index in 0..<items.count { CursorState.add(items[index], to: &current, tagCount: tagCount) }
+        return current.mapValues(\.settled)
     }
 
     private static func add(_ item: Item, to tallies: inout [StreamID: CursorTally], tagCount: (StreamID) -> Int) {

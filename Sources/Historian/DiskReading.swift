@@ -20,7 +20,9 @@ actor DiskReading {
 
     /// Entries of the first segment that has any beyond `position`, with how far the reader has come: it may have come further than
     /// the last entry, over positions that hold nothing.
-    func items(for cursor: String, after position: UInt64, segments: [Segment], atMost limit: Int) throws(GatewayError) -> Read {
+    func items(for cursor: String, at index: Int, after position: UInt64, segments: [Segment], atMost limit: Int) throws(GatewayError)
+        -> Read
+    {
         guard let segment = segments.first(where: { $0.end > position }) else {
             // The catalogue or the whole journal was lost: nothing is left to read before the memory begins.
             return Read(items: [], through: core.state.withLock { $0.tail.entries.first.map { $0.first - 1 } ?? $0.last })
@@ -50,7 +52,7 @@ actor DiskReading {
                 read.items.append((entry.last, .batch(batch)))
             case .loss(let loss): read.items.append((entry.last, .gap(loss.tallies)))
             case .hole:
-                let missing = try missing(in: segment, beyond: entry)
+                let missing = try missing(in: segment, beyond: entry, for: index, after: position)
                 if !missing.isEmpty { read.items.append((entry.last, .gap(missing))) }
             }
         }
@@ -66,10 +68,17 @@ actor DiskReading {
         var through: UInt64
     }
 
-    /// What the first hole of a segment stands for; later holes stand for nothing more.
-    private func missing(in segment: Segment, beyond hole: SegmentEntry) throws(GatewayError) -> StreamTallies {
+    /// What the first hole before a reader stands for; later holes stand for nothing more.
+    private func missing(in segment: Segment, beyond hole: SegmentEntry, for index: Int, after position: UInt64) throws(GatewayError)
+        -> StreamTallies
+    {
         let contents = try SegmentWalk.contents(of: segment, journal: core.journal, catalogue: core.descriptor)
-        return contents.entries.first { $0.isHole }?.last == hole.last ? contents.missing : [:]
+        guard contents.entries.first(where: { $0.isHole && $0.last > position })?.last == hole.last else { return [:] }
+        if position < segment.base { return contents.missing }
+        return core.state.withLock { state in
+            let before = state.tallies(before: segment, settled: state.cursors[index].readTallies(tagCount: state.tagCount))
+            return segment.tallies.subtracting(before).subtracting(contents.readable(after: position))
+        }
     }
 
     func close(_ cursor: String) { walks[cursor] = nil }
@@ -84,6 +93,13 @@ actor DiskReading {
                 return try view.ledger(journal: core.journal)
             } catch {
                 failure = error
+                // Retention takes a segment off the list before it takes the file: one that is listed was taken by somebody else.
+                let removed = view.segments.filter { !Files.exists(core.journal + "/" + $0.fileName) }.map(\.number)
+                core.state.withLock { state in
+                    for index in state.segments.indices where removed.contains(state.segments[index].number) {
+                        state.segments[index].isMissing = true
+                    }
+                }
             }
         }
         throw failure ?? core.stopped("ledger")

@@ -27,7 +27,7 @@ package final class Historian: TelemetryLog {
     /// `.configurationInvalid`, `.storageFull` or `.storageFailed` otherwise.
     package init(configuration: HistorianConfiguration, time: any TimeSource, logger: Logger) throws(GatewayError) {
         try configuration.validate()
-        try Files.createFolder(configuration.journal)
+        try Files.createFolder(configuration.journal, on: configuration.disk)
         let lock = try StoreLock(folder: configuration.folder)
         var report = RecoveryReport()
         let (store, stored) = try Historian.openState(configuration, time: time, report: &report)

@@ -76,6 +76,7 @@ struct LedgerView {
         var descriptor: StreamDescriptor
         var counts: StreamCounts
         var lost: Tally
+        var gone: Tally
     }
     var streams: [Stream]
     var cursors: [Cursor]
@@ -85,7 +86,10 @@ struct LedgerView {
 
     init(_ state: LogCore.State) {
         streams = state.streams.enumerated().compactMap { number, stream in
-            stream.map { Stream(id: StreamID(rawValue: UInt32(number)), descriptor: $0.descriptor, counts: $0.counts, lost: $0.lost) }
+            stream.map {
+                Stream(
+                    id: StreamID(rawValue: UInt32(number)), descriptor: $0.descriptor, counts: $0.counts, lost: $0.lost, gone: $0.gone)
+            }
         }
         cursors = state.cursors.map {
             Cursor(name: $0.name, position: $0.acknowledged, tallies: $0.currentTallies(tagCount: state.tagCount))
@@ -109,7 +113,7 @@ struct LedgerView {
             var counts = stream.counts
             counts.polls &+= UInt64(stream.suppressedSinceBatch)
             counts.suppressedPolls &+= UInt64(stream.suppressedSinceBatch)
-            return Stream(id: id, descriptor: stream.descriptor, counts: counts, lost: stream.lost)
+            return Stream(id: id, descriptor: stream.descriptor, counts: counts, lost: stream.lost, gone: stream.gone)
         }
         cursors = stored.cursors.map { Cursor(name: $0.key, position: $0.value.position, tallies: $0.value.tallies) }
         segments = stored.segments
@@ -118,11 +122,17 @@ struct LedgerView {
 
     func ledger(journal: String) throws(GatewayError) -> Ledger {
         let descriptors = Dictionary(streams.map { ($0.id, $0.descriptor) }, uniquingKeysWith: { $1 })
+        let gone = Dictionary(streams.map { ($0.id, $0.gone) }, uniquingKeysWith: { $1 })
         var accounts: [(cursor: Cursor, pending: StreamTallies)] = []
         for cursor in cursors.sorted(by: { $0.name < $1.name }) {
             var pending = StreamTallies()
+            let settled = cursor.tallies.mapValues(\.settled)
             for segment in segments {
-                pending += try SegmentWalk.tallies(of: segment, after: cursor.position, journal: journal) { descriptors[$0] }
+                let isWithin = cursor.position >= segment.base && cursor.position < segment.end
+                let before = isWithin ? SegmentWalk.tallies(before: segment, among: segments, settled: settled, gone: gone) : [:]
+                pending += try SegmentWalk.tallies(of: segment, after: cursor.position, before: before, journal: journal) {
+                    descriptors[$0]
+                }
             }
             for entry in uncommitted where entry.last > cursor.position { pending += entry.tallies }
             accounts.append((cursor, pending))

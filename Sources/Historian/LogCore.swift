@@ -213,9 +213,20 @@ extension LogCore.State {
         return true
     }
 
+    /// The samples of a segment through the place of a reader that is done with `settled`.
+    func tallies(before segment: Segment, settled: StreamTallies) -> StreamTallies {
+        var gone = StreamTallies()
+        for (number, stream) in streams.enumerated() { if let stream { gone[StreamID(rawValue: UInt32(number))] = stream.gone } }
+        return SegmentWalk.tallies(before: segment, among: segments, settled: settled, gone: gone)
+    }
+
     /// Takes the oldest segment from the log; `entries` are what is in it, where a cursor stands within it.
-    mutating func removeOldestSegment(entries: (entries: [SegmentWalk.Content], missing: StreamTallies)?) {
+    mutating func removeOldestSegment(entries: SegmentWalk.Contents?) {
         guard let segment = segments.first else { return }
+        var before: [Int: StreamTallies] = [:]
+        for index in cursors.indices where entries != nil && cursors[index].acknowledged >= segment.base {
+            before[index] = tallies(before: segment, settled: cursors[index].settledTallies(tagCount: tagCount))
+        }
         segments.removeFirst()
         removedThrough = max(removedThrough, segment.number)
         for (stream, tally) in segment.tallies { streams[Int(stream.rawValue)]?.gone += tally }
@@ -224,7 +235,7 @@ extension LogCore.State {
             let position = cursors[index].acknowledged
             var lost = segment.tallies
             if position >= segment.base, let entries {
-                lost = SegmentWalk.tallies(of: entries, after: position)
+                lost = SegmentWalk.tallies(of: entries, in: segment, after: position, before: before[index] ?? [:])
             }
             cursors[index].evict(through: segment.end, lost: lost) { tagCounts[Int($0.rawValue)] }
         }

@@ -86,28 +86,29 @@ final class SegmentWalk {
 extension SegmentWalk {
     /// The samples of a segment beyond a position, counted by reading them.
     ///
-    /// What the segment should hold and does not is taken to stand in its first hole.
+    /// `before` are its samples through the position, by the count of the reader that stands there: nobody else knows how much of
+    /// what is damaged the reader had already got.
     static func tallies(
-        of segment: Segment, after position: UInt64, journal: String, catalogue: @escaping Catalogue
+        of segment: Segment, after position: UInt64, before: StreamTallies, journal: String, catalogue: @escaping Catalogue
     ) throws(GatewayError) -> StreamTallies {
         if position < segment.base { return segment.tallies }
         if position >= segment.end { return [:] }
-        return tallies(of: try contents(of: segment, journal: journal, catalogue: catalogue), after: position)
+        return tallies(of: try contents(of: segment, journal: journal, catalogue: catalogue), in: segment, after: position, before: before)
     }
 
     /// The same for a segment whose contents are at hand.
-    static func tallies(of contents: (entries: [Content], missing: StreamTallies), after position: UInt64) -> StreamTallies {
-        var sum = StreamTallies()
-        var isFirstHole = true
-        for entry in contents.entries {
-            if entry.isHole {
-                if isFirstHole, entry.last > position { sum += contents.missing }
-                isFirstHole = false
-            } else if entry.last > position {
-                sum += entry.tallies
-            }
+    static func tallies(of contents: Contents, in segment: Segment, after position: UInt64, before: StreamTallies) -> StreamTallies {
+        if !contents.missing.isEmpty, contents.entries.contains(where: { $0.isHole && $0.last > position }) {
+            return segment.tallies.subtracting(before)
         }
-        return sum
+        return contents.readable(after: position)
+    }
+
+    /// The samples of a segment through the place of a reader that is done with `settled`, when `gone` are gone for good.
+    static func tallies(before segment: Segment, among segments: [Segment], settled: StreamTallies, gone: StreamTallies) -> StreamTallies {
+        var before = settled.subtracting(gone)
+        for earlier in segments where earlier.number < segment.number { before = before.subtracting(earlier.tallies) }
+        return before
     }
 
     /// An entry's place and samples, without its values.
@@ -118,9 +119,18 @@ extension SegmentWalk {
     }
 
     /// All entries of a segment, and the samples that are in none of them.
-    static func contents(
-        of segment: Segment, journal: String, catalogue: @escaping Catalogue
-    ) throws(GatewayError) -> (entries: [Content], missing: StreamTallies) {
+    struct Contents {
+        var entries: [Content]
+        var missing: StreamTallies
+
+        func readable(after position: UInt64) -> StreamTallies {
+            var sum = StreamTallies()
+            for entry in entries where !entry.isHole && entry.last > position { sum += entry.tallies }
+            return sum
+        }
+    }
+
+    static func contents(of segment: Segment, journal: String, catalogue: @escaping Catalogue) throws(GatewayError) -> Contents {
         let walk = try SegmentWalk(segment, journal: journal, catalogue: catalogue)
         var entries: [Content] = []
         var readable = StreamTallies()
@@ -138,6 +148,6 @@ extension SegmentWalk {
             readable += tallies
             entries.append(Content(last: entry.last, isHole: false, tallies: tallies))
         }
-        return (entries, segment.tallies.subtracting(readable))
+        return Contents(entries: entries, missing: segment.tallies.subtracting(readable))
     }
 }

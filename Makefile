@@ -1,6 +1,6 @@
 # Every command of the project. `make` alone explains them.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo check bench schema format clean
+.PHONY: help setup build demo check bench torture schema format clean
 
 # Debug products and tests are built in .build, release products in .build-release: neither disturbs the other.
 RELEASE := -c release --scratch-path .build-release --explicit-target-dependency-import-check error
@@ -32,6 +32,11 @@ check: setup ## Do what continuous integration does: format, build, tests, tidin
 bench: build ## Measure the gateway end to end beside a C yardstick (about four minutes)
 	@$(MAKE) --no-print-directory -C Benchmarks/endtoend
 	@python3 Benchmarks/endtoend/bench.py $(BENCH)
+
+# ROUND=12 with the SEED of a failed run repeats its round 12; KIND=powerLoss plays one kind of trouble only.
+torture: ## Break logs on purpose and look whether they hold (ROUNDS=1000, SEED=7: see docs/reliability.md)
+	@scripts/setup.sh
+	@scripts/torture.sh
 
 schema: build ## Write the JSON Schemas of the configuration into protocols/schema
 	.build-release/release/indusedge schema site > protocols/schema/site.schema.json

@@ -4,11 +4,16 @@ internal import Telemetry
 /// Judges, entry by entry, whether a reader is given everything in order: bit-exact, no place twice, none skipped without a gap.
 struct Continuity {
     let samples: TortureSamples
+    /// A segment with several damages tells of all of them in its first gap.
+    var hasDamage = false
     private(set) var last: LogEntry?
     private var lastBatch: (position: UInt64, epoch: UInt32)?
     private var isGapBefore = true
 
-    init(samples: TortureSamples) { self.samples = samples }
+    init(samples: TortureSamples, hasDamage: Bool = false) {
+        self.samples = samples
+        self.hasDamage = hasDamage
+    }
 
     /// What comes next may have come before.
     mutating func didRewind() {
@@ -31,7 +36,7 @@ struct Continuity {
             lastBatch = (entry.position.rawValue, batch.epoch)
             isGapBefore = false
         }
-        if let lastBatch, !isGapBefore, lastBatch.epoch == batch.epoch, entry.position.rawValue != lastBatch.position + 1 {
+        if let lastBatch, !isGapBefore, !hasDamage, lastBatch.epoch == batch.epoch, entry.position.rawValue != lastBatch.position + 1 {
             return "position \(entry.position.rawValue) follows \(lastBatch.position) in epoch \(batch.epoch), and there was no gap"
         }
         return complaint(about: batch, descriptor: descriptor)

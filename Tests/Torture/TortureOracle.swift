@@ -56,6 +56,8 @@ struct Allowance {
     var countedLosses = false
     /// Counts and cursors are gone: what is missing is not counted.
     var databaseLost = false
+    /// What no commit confirmed may have come to the disk in any order: the tail of the newest file has holes, or has no head.
+    var tornTails = false
     /// The report of the recovery may tell of anything.
     var repairs = false
 }
@@ -96,17 +98,21 @@ struct TortureOracle {
         }
         try testimony.didOpen(log.epoch)
         if !allowance.repairs {
-            let report = log.recovery
+            var report = log.recovery
+            if allowance.tornTails {
+                report.setAside = [:]
+                report.damagedBytes = 0
+            }
             if report.damagedBytes > 0 || !report.setAside.isEmpty || !report.missingSegments.isEmpty || report.catalogueRebuilt {
                 throw TortureFailure("the store was damaged: \(report)")
             }
         }
-        var contents = try await witnessed(log, through: end)
+        var contents = try await witnessed(log, through: end, allowance)
         try check(&contents, testimony, allowance)
         try await checkReaders(log, through: end, testimony, allowance)
         let ledger = try await log.ledger()
         if let row = ledger.unbalanced.first { throw TortureFailure("the ledger does not balance: \(row)") }
-        if !allowance.databaseLost { try check(ledger, contents, testimony) }
+        if !allowance.databaseLost { try check(ledger, contents, testimony, allowance) }
         try await log.close()
         if !allowance.repairs { try checkSize() }
         let afterwards = try Historian.openReadOnly(folder: folder).ledger()
@@ -144,11 +150,11 @@ struct TortureOracle {
         return entries
     }
 
-    private func witnessed(_ log: Historian, through end: UInt64) async throws -> Contents {
+    private func witnessed(_ log: Historian, through end: UInt64, _ allowance: Allowance) async throws -> Contents {
         var contents = Contents()
         let cursor = try log.cursor(named: TortureWriter.witness, from: .oldest)
         guard end > 0 else { return contents }
-        var continuity = Continuity(samples: samples)
+        var continuity = Continuity(samples: samples, hasDamage: allowance.repairs || allowance.tornTails)
         for (index, entry) in try await entries(of: cursor, through: end).enumerated() {
             if let complaint = continuity.complaint(about: entry, descriptor: log.descriptor) { throw TortureFailure(complaint) }
             switch entry.content {
@@ -182,8 +188,9 @@ struct TortureOracle {
 
     /// What must have been stored, and what may have been: a batch of which a commit was confirmed or that has a later one of its stream
     /// behind it, and one that was appended.
-    private func bounds(_ contents: Contents, _ testimony: Testimony) -> (certain: [BatchKey], possible: [BatchKey]) {
+    private func bounds(_ contents: Contents, _ testimony: Testimony, _ allowance: Allowance) -> (certain: [BatchKey], possible: [BatchKey]) {
         var seen = testimony.confirmed
+        if allowance.tornTails { return (expected(seen), expected(testimony.appended)) }
         for key in contents.positions.keys {
             var counts = seen[key.epoch] ?? TortureSamples.descriptors.map { _ in 0 }
             counts[key.kind] = max(counts[key.kind], key.sequence + 1)
@@ -196,7 +203,7 @@ struct TortureOracle {
         for key in contents.positions.keys where key.sequence >= testimony.appended[key.epoch]?[key.kind] ?? 0 {
             throw TortureFailure("\(key) was never appended")
         }
-        let (certain, possible) = bounds(contents, testimony)
+        let (certain, possible) = bounds(contents, testimony, allowance)
         let missing = certain.filter { contents.positions[$0] == nil && !testimony.forgotten.contains($0) }
         contents.missing = missing.count
         if !allowance.evictions, !allowance.countedLosses, !missing.isEmpty || contents.gap > 0 {
@@ -216,8 +223,8 @@ struct TortureOracle {
         }
     }
 
-    private func check(_ ledger: Ledger, _ contents: Contents, _ testimony: Testimony) throws(TortureFailure) {
-        let (certain, possible) = bounds(contents, testimony)
+    private func check(_ ledger: Ledger, _ contents: Contents, _ testimony: Testimony, _ allowance: Allowance) throws(TortureFailure) {
+        let (certain, possible) = bounds(contents, testimony, allowance)
         for (kind, descriptor) in TortureSamples.descriptors.enumerated() {
             let stored = ledger.tags.filter { $0.device == descriptor.device && $0.group == descriptor.group }.reduce(0) { $0 + $1.stored }
             func sum(_ keys: [BatchKey]) -> UInt64 {
@@ -240,7 +247,7 @@ struct TortureOracle {
             let cursor = try log.cursor(named: name, from: .oldest)
             let pending = cursor.pendingSamples
             if pending == 0 { continue }
-            var continuity = Continuity(samples: samples)
+            var continuity = Continuity(samples: samples, hasDamage: allowance.repairs || allowance.tornTails)
             var delivered: UInt64 = 0
             var front: UInt64 = 0
             for (index, entry) in try await entries(of: cursor, through: end).enumerated() {

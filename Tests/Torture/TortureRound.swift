@@ -28,6 +28,7 @@ struct TortureRound {
     }
 
     private var needsMount: Bool { [.fullDisk, .fullAtStart, .readOnlyRemount].contains(plan.trouble) }
+    private var isPowerCut: Bool { plan.trouble == .powerLoss || plan.trouble == .powerLossAndRefusals }
     private var disk: String { base + "/disk" }
     private var folder: String { needsMount ? disk + "/log" : base + "/log" }
 
@@ -57,7 +58,8 @@ struct TortureRound {
 
     /// One writer from start to end, and the judgement.
     private mutating func cycle() async throws {
-        let writerPlan = plan.writer(folder: folder)
+        var writerPlan = plan.writer(folder: folder)
+        writerPlan.hasDamage = hasDamage || plan.trouble == .folderRemoved || isPowerCut
         var wrapper: [String] = []
         if plan.trouble == .injectedErrors { wrapper = injection() }
         if plan.trouble == .fullAtStart { fillDisk() }
@@ -116,6 +118,7 @@ struct TortureRound {
         allowance.countedLosses = hasDamage || (plan.hasRefusals && plan.hasSmallMemory) || plan.trouble == .folderRemoved
         allowance.repairs = hasDamage || plan.trouble == .folderRemoved
         allowance.databaseLost = isDatabaseLost
+        allowance.tornTails = isPowerCut
         let contents = try await TortureOracle(folder: folder, samples: samples, diskLimit: plan.diskLimit).judge(&testimony, allowance)
         isDatabaseLost = false
         return contents

@@ -104,6 +104,7 @@ final class TortureWriter: Sendable {
             service.cancel()
             for task in tasks { await task.value }
             _ = await service.value
+            if let row = try await log.ledger().unbalanced.first { TortureWriter.report(.failure("the ledger does not balance: \(row)")) }
             if closes {
                 try await log.close()
                 TortureWriter.report(.confirmed(epoch: log.epoch, counts: counts))
@@ -158,7 +159,7 @@ final class TortureWriter: Sendable {
     {
         Task { [samples, plan] in
             var random = SeededGenerator(seed: seed)
-            var continuity = Continuity(samples: samples)
+            var continuity = Continuity(samples: samples, hasDamage: plan.hasDamage)
             while !Task.isCancelled {
                 do {
                     let entries = try await cursor.read(atMost: Int.random(in: 1...100, using: &random))

@@ -74,7 +74,8 @@ let package = Package(
             ],
             exclude: ["README.md"], swiftSettings: settings),
         .target(
-            name: "TestKit", dependencies: ["Telemetry", "GatewayCore", "Historian", logging], exclude: ["README.md"], swiftSettings: settings),
+            name: "TestKit", dependencies: ["Telemetry", "GatewayCore", "Historian", logging], exclude: ["README.md"],
+            swiftSettings: settings),
         .executableTarget(
             name: "log-torture", dependencies: ["Telemetry", "GatewayCore", "Historian", "TestKit", logging], path: "Tests/Torture",
             exclude: ["README.md"], swiftSettings: settings),

@@ -30,13 +30,14 @@ package final class Historian: TelemetryLog {
         try Files.createFolder(configuration.journal, on: configuration.disk)
         let lock = try StoreLock(folder: configuration.folder)
         var report = RecoveryReport()
+        let existed = Files.exists(configuration.database)
         let (store, stored) = try Historian.openState(configuration, time: time, report: &report)
         let recovery = try Recovery(stored: stored, journal: configuration.journal)
         try recovery.repair(on: configuration.disk)
         report.merge(recovery.report)
         var state = recovery.state
         // A lost database may have known epochs of which the journal holds nothing.
-        state.epoch += stored == nil && state.epoch > 0 ? Historian.epochsSkippedAfterLoss : 1
+        state.epoch += stored == nil && (state.epoch > 0 || existed) ? Historian.epochsSkippedAfterLoss : 1
         try store.save(state, over: stored ?? StoredState())
         epoch = state.epoch
         core = LogCore(recovered: state, next: recovery.nextPosition, epoch: state.epoch, configuration: configuration)
@@ -61,6 +62,9 @@ package final class Historian: TelemetryLog {
         let path = configuration.database
         let existed = Files.exists(path)
         do throws(GatewayError) {
+            if existed, !Files.isFile(path) {
+                throw GatewayError(.storageCorrupt, resource: "log \(path)", operation: "open", "it is no file")
+            }
             let store = try StateStore(path: path)
             let state = try store.load()
             if state.epoch > 0 { return (store, state) }
@@ -71,6 +75,8 @@ package final class Historian: TelemetryLog {
             for extra in ["", "-wal", "-shm"] where Files.exists(path + extra) {
                 try Files.rename(path + extra, to: path + extra + suffix, on: configuration.disk)
             }
+            // Else a power failure could bring it back, and epochs given from now on would be given again.
+            try Files.synchronizeFolder(configuration.folder, on: configuration.disk)
             report.setAside["state.sqlite"] = error.message
             report.catalogueRebuilt = true
             return (try StateStore(path: path), nil)

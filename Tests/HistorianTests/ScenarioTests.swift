@@ -102,7 +102,8 @@ struct ScenarioTests {
             let batch = try #require(entry.batch)
             let expected = counts[batch.epoch, default: 0]
             // What no commit confirmed may have holes.
-            #expect(batch.sequence == UInt64(expected) || (expected >= confirmed[batch.epoch, default: 0] && batch.sequence > UInt64(expected)))
+            #expect(
+                batch.sequence == UInt64(expected) || (expected >= confirmed[batch.epoch, default: 0] && batch.sequence > UInt64(expected)))
             #expect(batch.raw(of: 0, in: pump) == .int(Int64(batch.sequence % 30_000)))
             counts[batch.epoch] = Int(batch.sequence) + 1
         }

@@ -1,6 +1,6 @@
 internal import Foundation
 
-/// `log-torture [--rounds N] [--seed S] [--round R] [--kind K] [--folder F]`: breaks logs and looks whether they hold.
+/// `log-torture [--short] [--rounds N] [--seed S] [--round R] [--kind K] [--folder F]`: breaks logs and looks whether they hold.
 ///
 /// Ends with 1 when a round failed; the folder of such a round is kept. `log-torture write PLAN` is the child.
 @main
@@ -10,12 +10,14 @@ struct TortureCommand {
     }
 
     static func main() async throws {
-        let arguments = Array(CommandLine.arguments.dropFirst())
+        var arguments = Array(CommandLine.arguments.dropFirst())
         if arguments.count == 2, arguments[0] == "write" {
             let plan = try JSONDecoder().decode(WriterPlan.self, from: Data(arguments[1].utf8))
             await TortureWriter(plan).run()
             return
         }
+        let isShort = arguments.first == "--short"
+        if isShort { arguments.removeFirst() }
         guard arguments.count % 2 == 0 else { return usage() }
         var options: [String: String] = [:]
         for index in stride(from: 0, to: arguments.count, by: 2) { options[arguments[index]] = arguments[index + 1] }
@@ -26,7 +28,7 @@ struct TortureCommand {
         let trouble = options["--kind"].flatMap { Trouble(rawValue: $0) }
         if options["--kind"] != nil, trouble == nil { return usage() }
         let failures = await torture(
-            seed: seed, rounds: (first ?? 0)..<((first ?? 0) + rounds), trouble: trouble,
+            seed: seed, rounds: (first ?? 0)..<((first ?? 0) + rounds), trouble: trouble, isShort: isShort,
             folder: options["--folder"] ?? NSTemporaryDirectory())
         exit(failures == 0 ? 0 : 1)
     }
@@ -35,16 +37,16 @@ struct TortureCommand {
     private static func say(_ line: String) { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }
 
     private static func usage() {
-        say("usage: log-torture [--rounds N] [--seed S] [--round R] [--kind K] [--folder F]")
+        say("usage: log-torture [--short] [--rounds N] [--seed S] [--round R] [--kind K] [--folder F]")
         say("kinds: " + Trouble.allCases.map(\.rawValue).joined(separator: " "))
         exit(64)
     }
 
-    private static func torture(seed: UInt64, rounds: Range<Int>, trouble: Trouble?, folder: String) async -> Int {
+    private static func torture(seed: UInt64, rounds: Range<Int>, trouble: Trouble?, isShort: Bool, folder: String) async -> Int {
         say("torture: SEED=\(seed), rounds \(rounds.lowerBound) to \(rounds.upperBound - 1)")
         var tallies: [Trouble: Tally] = [:]
         for number in rounds {
-            let plan = TorturePlan(seed: seed, round: number, trouble: trouble)
+            let plan = TorturePlan(seed: seed, round: number, trouble: trouble, isShort: isShort)
             let base = folder + "/torture-\(getpid())-\(number)"
             var round = TortureRound(plan, folder: base)
             var tally = tallies[plan.trouble] ?? Tally()

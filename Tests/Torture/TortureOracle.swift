@@ -31,13 +31,13 @@ struct Testimony {
     mutating func add(_ lines: [ProgressLine]) throws(TortureFailure) {
         for line in lines {
             switch line {
-            case .opened(let epoch, _): try didOpen(epoch)
+            case .opened(let epoch): try didOpen(epoch)
             case .appending(let epoch, let counts): appended[epoch] = counts
             case .confirmed(let epoch, let counts): confirmed[epoch] = counts
             case .saved(let cursor, let position): saved[cursor] = max(saved[cursor] ?? 0, position)
             case .failure(let text): throw TortureFailure("the writer found: \(text)")
             case .refused(let text): throw TortureFailure("the writer gave up: \(text)")
-            case .closed: break
+            case .starting, .closed: break
             }
         }
     }
@@ -188,7 +188,8 @@ struct TortureOracle {
 
     /// What must have been stored, and what may have been: a batch of which a commit was confirmed or that has a later one of its stream
     /// behind it, and one that was appended.
-    private func bounds(_ contents: Contents, _ testimony: Testimony, _ allowance: Allowance) -> (certain: [BatchKey], possible: [BatchKey]) {
+    private func bounds(_ contents: Contents, _ testimony: Testimony, _ allowance: Allowance) -> (certain: [BatchKey], possible: [BatchKey])
+    {
         var seen = testimony.confirmed
         if allowance.tornTails { return (expected(seen), expected(testimony.appended)) }
         for key in contents.positions.keys {
@@ -254,7 +255,7 @@ struct TortureOracle {
                 if let complaint = continuity.complaint(about: entry, descriptor: log.descriptor) {
                     throw TortureFailure("\(name): \(complaint)")
                 }
-                let saved = testimony.saved[name] ?? 0
+                let saved = allowance.databaseLost ? 0 : testimony.saved[name] ?? 0
                 switch entry.content {
                 case .batch(let batch):
                     if entry.position.rawValue <= saved {

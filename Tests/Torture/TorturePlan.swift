@@ -40,31 +40,34 @@ struct TorturePlan {
     let isHeavy: Bool
     let runs: Int
     let hasSmallMemory: Bool
+    let isShort: Bool
     var random: SeededGenerator
 
-    init(seed: UInt64, round: Int, trouble chosen: Trouble?) {
+    /// `isShort` is for checks that must not take long: the same troubles with fewer runs of less work.
+    init(seed: UInt64, round: Int, trouble chosen: Trouble?, isShort: Bool = false) {
+        self.isShort = isShort
         var mix = SeededGenerator(seed: seed &+ UInt64(round) &* 0x9E37_79B9_7F4A_7C15)
         random = SeededGenerator(seed: mix.next())
         self.seed = seed
         self.round = round
         // All kinds come in turn, so that few rounds suffice to see each.
         trouble = chosen ?? Trouble.allCases[round % Trouble.allCases.count]
-        isHeavy = Int.random(in: 0..<3, using: &random) == 0
+        isHeavy = Int.random(in: 0..<(isShort ? 10 : 3), using: &random) == 0
         diskLimit = isHeavy ? 4 << 20 : 64 << 20
-        runs = Int.random(in: 2...4, using: &random)
+        runs = isShort ? 2 : Int.random(in: 2...4, using: &random)
         hasSmallMemory = Int.random(in: 0..<4, using: &random) == 0
     }
 
     mutating func writer(folder: String) -> WriterPlan {
         var plan = WriterPlan(
             folder: folder, samplesSeed: seed &+ UInt64(round) &* 7919, workSeed: random.next(), diskLimit: diskLimit,
-            memoryTailBytes: hasSmallMemory ? 128 << 10 : 32 << 20, bursts: isHeavy ? 400 : 150, isHeavy: isHeavy)
+            memoryTailBytes: hasSmallMemory ? 128 << 10 : 32 << 20, bursts: isHeavy ? 400 : isShort ? 50 : 150, isHeavy: isHeavy)
         switch trouble {
         case .unreliableDisk: plan.usesUnreliableDisk = true
-        case .powerLoss: plan.powerCutCalls = Int.random(in: 1...(isHeavy ? 500 : 150), using: &random)
+        case .powerLoss: plan.powerCutCalls = Int.random(in: 1...(isHeavy ? 500 : isShort ? 60 : 150), using: &random)
         case .powerLossAndRefusals:
             plan.usesUnreliableDisk = true
-            plan.powerCutCalls = Int.random(in: 1...(isHeavy ? 500 : 150), using: &random)
+            plan.powerCutCalls = Int.random(in: 1...(isHeavy ? 500 : isShort ? 60 : 150), using: &random)
             if Bool.random(using: &random) { plan.burstsPerOpening = Int.random(in: 3...20, using: &random) }
         case .clockSteps: plan.hasClockSteps = true
         case .folderRemoved: plan.expectsMissingFiles = true

@@ -1,7 +1,9 @@
 /// What a writer tells its parent, a line each, before or after the fact as the kind demands.
 enum ProgressLine: Equatable {
-    /// This process has the store open, with this epoch.
-    case opened(epoch: UInt32, process: Int32)
+    /// This process is about to open the store.
+    case starting(process: Int32)
+    /// The store is open with this epoch.
+    case opened(epoch: UInt32)
     /// About to append, through these numbers of batches per stream.
     case appending(epoch: UInt32, counts: [UInt64])
     /// A commit has confirmed so many batches per stream.
@@ -17,7 +19,8 @@ enum ProgressLine: Equatable {
 
     var text: String {
         switch self {
-        case .opened(let epoch, let process): "o \(epoch) \(process)"
+        case .starting(let process): "b \(process)"
+        case .opened(let epoch): "o \(epoch)"
         case .appending(let epoch, let counts): "a \(epoch) " + counts.map(String.init).joined(separator: " ")
         case .confirmed(let epoch, let counts): "c \(epoch) " + counts.map(String.init).joined(separator: " ")
         case .saved(let cursor, let position): "s \(cursor) \(position)"
@@ -32,8 +35,11 @@ enum ProgressLine: Equatable {
         func rest() -> String { words.dropFirst().joined(separator: " ") }
         switch words.first {
         case "o":
-            guard words.count == 3, let epoch = UInt32(words[1]), let process = Int32(words[2]) else { return nil }
-            self = .opened(epoch: epoch, process: process)
+            guard words.count == 2, let epoch = UInt32(words[1]) else { return nil }
+            self = .opened(epoch: epoch)
+        case "b":
+            guard words.count == 2, let process = Int32(words[1]) else { return nil }
+            self = .starting(process: process)
         case "a", "c":
             let counts = words.dropFirst(2).compactMap { UInt64($0) }
             guard words.count == 2 + TortureSamples.descriptors.count, counts.count == words.count - 2, let epoch = UInt32(words[1])

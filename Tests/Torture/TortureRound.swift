@@ -69,8 +69,13 @@ struct TortureRound {
         switch plan.trouble {
         case .kill, .damage, .damagedDatabase, .clockSteps: try await killSomewhere(writer)
         case .killWhileOpening:
-            try await Task.sleep(for: .microseconds(Int.random(in: 0...40_000, using: &plan.random)))
-            writer.kill()
+            if batches == 0 {
+                try await killSomewhere(writer)
+            } else {
+                try await writer.untilStarting()
+                try await Task.sleep(for: .microseconds(Int.random(in: 0...8_000, using: &plan.random)))
+                writer.kill()
+            }
         case .fullDisk: try await fillAndEmpty(writer, isKilled: isKilled)
         case .fullAtStart:
             try await Task.sleep(for: .milliseconds(Int.random(in: 0...80, using: &plan.random)))

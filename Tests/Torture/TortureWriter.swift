@@ -51,6 +51,7 @@ final class TortureWriter: Sendable {
     }
 
     func run() async {
+        TortureWriter.report(.starting(process: getpid()))
         var random = SeededGenerator(seed: plan.workSeed)
         var bursts = plan.bursts
         while bursts > 0 {
@@ -81,7 +82,7 @@ final class TortureWriter: Sendable {
 
     private func work(bursts: Int, closes: Bool, _ random: inout SeededGenerator) async {
         guard let log = await open() else { return }
-        TortureWriter.report(.opened(epoch: log.epoch, process: getpid()))
+        TortureWriter.report(.opened(epoch: log.epoch))
         do {
             var streams: [StreamID] = []
             for descriptor in TortureSamples.descriptors { streams.append(try await persistently { try log.register(descriptor) }) }

@@ -74,13 +74,20 @@ final class WriterProcess: Sendable {
     func kill() {
         if hasEnded { return }
         var victim = process
-        for line in lines { if case .opened(_, let number) = line { victim = number } }
+        for line in lines { if case .starting(let number) = line { victim = number } }
         _ = Glibc.kill(victim, SIGKILL)
     }
 
-    /// Waits for the first line, or the end.
+    /// Waits until it is about to open the store, or has ended.
+    func untilStarting() async throws {
+        while lines.isEmpty, !hasEnded { try await Task.sleep(for: .microseconds(100)) }
+    }
+
+    /// Waits until it has opened the store, or has ended.
     func untilOpened() async throws {
-        while lines.isEmpty, !hasEnded { try await Task.sleep(for: .milliseconds(1)) }
+        while !hasEnded, !lines.contains(where: { if case .opened = $0 { true } else { false } }) {
+            try await Task.sleep(for: .milliseconds(1))
+        }
     }
 
     /// Everything it told, after its end. Throws when it ended by a signal that nobody here sent.

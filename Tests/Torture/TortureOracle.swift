@@ -56,7 +56,8 @@ struct Allowance {
     var countedLosses = false
     /// Counts and cursors are gone: what is missing is not counted.
     var databaseLost = false
-    /// What no commit confirmed may have come to the disk in any order: the tail of the newest file has holes, or has no head.
+    /// What no commit confirmed may have come to the disk in any order: the tail of a file has holes, or the file no head. What a start
+    /// before adopted, and a disk that was full could not confirm, is a gap then.
     var tornTails = false
     /// The report of the recovery may tell of anything.
     var repairs = false
@@ -207,11 +208,13 @@ struct TortureOracle {
         let (certain, possible) = bounds(contents, testimony, allowance)
         let missing = certain.filter { contents.positions[$0] == nil && !testimony.forgotten.contains($0) }
         contents.missing = missing.count
-        if !allowance.evictions, !allowance.countedLosses, !missing.isEmpty || contents.gap > 0 {
+        if !allowance.evictions, !allowance.countedLosses, !missing.isEmpty || (contents.gap > 0 && !allowance.tornTails) {
             let names = missing.prefix(5).map { "\($0)" }.joined(separator: ", ")
             throw TortureFailure("\(missing.count) batches are missing, \(contents.gap) samples are told as a gap: \(names)")
         }
-        if !allowance.countedLosses, contents.hasInnerGap { throw TortureFailure("there is a gap after the oldest entry") }
+        if !allowance.countedLosses, !allowance.tornTails, contents.hasInnerGap {
+            throw TortureFailure("there is a gap after the oldest entry")
+        }
         let least = missing.reduce(0) { $0 + sampleCount($1) }
         if contents.gap == least { return }
         if allowance.databaseLost {

@@ -27,6 +27,8 @@ struct WriterPlan: Codable {
     var isHeavy: Bool
     /// Whether somebody removes files under its hands.
     var expectsMissingFiles = false
+    /// Whether the disk may refuse what it does at the end, too.
+    var expectsRefusals = false
     /// Whether files were damaged before it began.
     var hasDamage = false
 }

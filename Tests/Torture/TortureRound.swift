@@ -59,6 +59,7 @@ struct TortureRound {
     /// One writer from start to end, and the judgement.
     private mutating func cycle() async throws {
         var writerPlan = plan.writer(folder: folder)
+        writerPlan.expectsRefusals = plan.hasRefusals
         writerPlan.hasDamage = hasDamage || plan.trouble == .folderRemoved || isPowerCut
         var wrapper: [String] = []
         if plan.trouble == .injectedErrors { wrapper = injection() }
@@ -120,7 +121,7 @@ struct TortureRound {
     private mutating func judge() async throws -> TortureOracle.Contents {
         var allowance = Allowance()
         allowance.evictions = plan.isHeavy
-        allowance.countedLosses = hasDamage || (plan.hasRefusals && plan.hasSmallMemory) || plan.trouble == .folderRemoved
+        allowance.countedLosses = hasDamage || plan.hasSmallMemory || plan.trouble == .folderRemoved
         allowance.repairs = hasDamage || plan.trouble == .folderRemoved
         allowance.databaseLost = isDatabaseLost
         allowance.tornTails = isPowerCut

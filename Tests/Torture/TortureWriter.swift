@@ -112,7 +112,7 @@ final class TortureWriter: Sendable {
                 TortureWriter.report(.closed)
             }
         } catch {
-            if !(plan.usesUnreliableDisk || plan.expectsMissingFiles) { TortureWriter.report(.refused("\(error)")) }
+            if !plan.expectsRefusals { TortureWriter.report(.refused("\(error)")) }
         }
     }
 

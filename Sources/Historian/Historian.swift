@@ -37,7 +37,13 @@ package final class Historian: TelemetryLog {
         report.merge(recovery.report)
         var state = recovery.state
         // A lost database may have known epochs of which the journal holds nothing.
-        state.epoch += stored == nil && (state.epoch > 0 || existed) ? Historian.epochsSkippedAfterLoss : 1
+        if stored == nil, state.epoch > 0 || existed {
+            // As many times over as it was lost: the starts since the last loss may have left nothing in the journal either.
+            let losses = try Files.names(in: configuration.folder).count { $0.hasPrefix("state.sqlite.") && $0.hasSuffix(".damaged") }
+            state.epoch += Historian.epochsSkippedAfterLoss * UInt32(1 + min(losses, 1000))
+        } else {
+            state.epoch += 1
+        }
         try store.save(state, over: stored ?? StoredState())
         epoch = state.epoch
         core = LogCore(recovered: state, next: recovery.nextPosition, epoch: state.epoch, configuration: configuration)
@@ -62,8 +68,8 @@ package final class Historian: TelemetryLog {
         let path = configuration.database
         let existed = Files.exists(path)
         do throws(GatewayError) {
-            if existed, !Files.isFile(path) {
-                throw GatewayError(.storageCorrupt, resource: "log \(path)", operation: "open", "it is no file")
+            for file in [path, path + "-wal", path + "-shm"] where Files.exists(file) && !Files.isFile(file) {
+                throw GatewayError(.storageCorrupt, resource: "log \(file)", operation: "open", "it is no file")
             }
             let store = try StateStore(path: path)
             let state = try store.load()

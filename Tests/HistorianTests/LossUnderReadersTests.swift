@@ -1,5 +1,6 @@
 import Foundation
 import GatewayCore
+import Synchronization
 import Telemetry
 import TestKit
 import Testing

@@ -3,13 +3,13 @@ internal import TestKit
 
 /// Damages one or two files of a store at random, as bad media, careless copying and curious people do.
 struct StoreDamage {
-    private enum Manner: CaseIterable {
+    enum Manner: CaseIterable {
         case truncated, emptied, flippedBit, zeroedPage, garbage, swapped, foreign, removed, foreignExtra, folderInPlace, appended, copied
     }
 
     /// Damages a file among `paths` and says what was done; `nil` where there was nothing to damage.
-    static func strike(_ paths: [String], _ random: inout SeededGenerator) throws -> String? {
-        guard let path = paths.randomElement(using: &random), let manner = Manner.allCases.randomElement(using: &random) else { return nil }
+    static func strike(_ paths: [String], _ random: inout SeededGenerator, manners: [Manner] = Manner.allCases) throws -> String? {
+        guard let path = paths.randomElement(using: &random), let manner = manners.randomElement(using: &random) else { return nil }
         let manager = FileManager.default
         var bytes = StoreFiles.read(path)
         let place = bytes.isEmpty ? 0 : Int.random(in: 0..<bytes.count, using: &random)

@@ -68,7 +68,7 @@ struct TortureRound {
         let writer = try WriterProcess(writerPlan, through: wrapper)
         let isKilled = Bool.random(using: &plan.random)
         switch plan.trouble {
-        case .kill, .damage, .damagedDatabase, .clockSteps: try await killSomewhere(writer)
+        case .kill, .damage, .damagedDatabase, .rottenDatabase, .clockSteps: try await killSomewhere(writer)
         case .killWhileOpening:
             if batches == 0 {
                 try await killSomewhere(writer)
@@ -101,18 +101,11 @@ struct TortureRound {
         } else {
             try testimony.add(lines)
         }
-        if plan.trouble == .damagedDatabase, Bool.random(using: &plan.random) { try strikeWriteAheadLog() }
+        if plan.trouble == .rottenDatabase, Bool.random(using: &plan.random) { try strikeWriteAheadLog() }
         var contents = try await judge()
         if plan.trouble == .damage { contents = try await damage(contents) }
-        if plan.trouble == .damagedDatabase, Bool.random(using: &plan.random) {
-            let before = contents
-            notes.append(try StoreDamage.strike([StoreFiles(folder).database], &plan.random) ?? "nothing to damage")
-            isDatabaseLost = true
-            hasDamage = true
-            contents = try await judge()
-            for key in before.positions.keys where contents.positions[key] == nil {
-                throw TortureFailure("\(key) is gone with the database")
-            }
+        if plan.trouble == .damagedDatabase || plan.trouble == .rottenDatabase, Bool.random(using: &plan.random) {
+            contents = try await damageDatabase(contents)
         }
         batches = contents.positions.count
         missing = contents.missing
@@ -207,11 +200,31 @@ struct TortureRound {
         return after
     }
 
+    /// Damages the database of a closed store: everything in the journal has to be there all the same.
+    private mutating func damageDatabase(_ before: TortureOracle.Contents) async throws -> TortureOracle.Contents {
+        // A store that never held anything and lost its database is a new one.
+        if before.positions.isEmpty { return before }
+        let manners: [StoreDamage.Manner] = [.emptied, .foreign, .removed, .folderInPlace]
+        let path = StoreFiles(folder).database
+        guard
+            let note = try StoreDamage.strike(
+                [path], &plan.random,
+                manners: plan.trouble == .damagedDatabase ? manners : [.flippedBit, .zeroedPage, .garbage, .truncated])
+        else { return before }
+        notes.append(note)
+        isDatabaseLost = true
+        hasDamage = true
+        let after = try await judge()
+        for key in before.positions.keys where after.positions[key] == nil { throw TortureFailure("\(key) is gone with the database") }
+        return after
+    }
+
     /// What the database has not yet put into its file is lost, too.
     private mutating func strikeWriteAheadLog() throws {
         let path = StoreFiles(folder).database + "-wal"
         guard StoreFiles.size(path) > 0 else { return }
-        notes.append(try StoreDamage.strike([path], &plan.random) ?? "nothing to damage")
+        guard let note = try StoreDamage.strike([path], &plan.random) else { return }
+        notes.append(note)
         isDatabaseLost = true
         hasDamage = true
     }

@@ -63,7 +63,7 @@ package final class Historian: TelemetryLog {
 
     /// The database and what it holds; `nil` for a new or a lost one. A damaged one is set aside.
     private static func openState(
-        _ configuration: HistorianConfiguration, time: any TimeSource, report: inout RecoveryReport
+        _ configuration: HistorianConfiguration, time: any TimeSource, report: inout RecoveryReport, looksAgain: Bool = true
     ) throws(GatewayError) -> (StateStore, StoredState?) {
         let path = configuration.database
         let existed = Files.exists(path)
@@ -77,6 +77,8 @@ package final class Historian: TelemetryLog {
             if !existed { report.catalogueRebuilt = try hasSegments(configuration) }
             return (store, nil)
         } catch  where error.code == .storageCorrupt {
+            // One refused read looks like damage, and must not cost every reader its place.
+            if looksAgain { return try openState(configuration, time: time, report: &report, looksAgain: false) }
             let suffix = ".\(time.utc.milliseconds).damaged"
             for extra in ["", "-wal", "-shm"] where Files.exists(path + extra) {
                 try Files.rename(path + extra, to: path + extra + suffix, on: configuration.disk)

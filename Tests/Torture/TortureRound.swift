@@ -9,6 +9,7 @@ struct TortureRound {
     private let samples: TortureSamples
     private var isDatabaseLost = false
     private var hasDamage = false
+    private var lostDatabases = 0
 
     /// What came of a round.
     enum Outcome {
@@ -102,6 +103,13 @@ struct TortureRound {
             try testimony.add(lines)
         }
         if plan.trouble == .rottenDatabase, Bool.random(using: &plan.random) { try strikeWriteAheadLog() }
+        // A database that could not be read was set aside; its cursors begin anew.
+        let lost = StoreFiles(folder).setAsideDatabases
+        if lost > lostDatabases, plan.trouble == .injectedErrors {
+            isDatabaseLost = true
+            hasDamage = true
+        }
+        lostDatabases = lost
         var contents = try await judge()
         if plan.trouble == .damage { contents = try await damage(contents) }
         if plan.trouble == .damagedDatabase || plan.trouble == .rottenDatabase, Bool.random(using: &plan.random) {

@@ -18,12 +18,6 @@ struct StoreFiles {
 
     var database: String { folder + "/state.sqlite" }
 
-    /// Databases that an opening has set aside.
-    var setAsideDatabases: Int {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        return names.count { $0.hasPrefix("state.sqlite.") && $0.hasSuffix(".damaged") }
-    }
-
     static func isFile(_ path: String) -> Bool {
         var isFolder: ObjCBool = false
         return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && !isFolder.boolValue

@@ -59,6 +59,8 @@ struct Allowance {
     /// What no commit confirmed may have come to the disk in any order: the tail of a file has holes, or the file no head. What a start
     /// before adopted, and a disk that was full could not confirm, is a gap then.
     var tornTails = false
+    /// A file that was begun and could not be taken back may be left, without a head.
+    var unfinishedFiles = false
     /// The report of the recovery may tell of anything.
     var repairs = false
 }
@@ -100,10 +102,8 @@ struct TortureOracle {
         try testimony.didOpen(log.epoch)
         if !allowance.repairs {
             var report = log.recovery
-            if allowance.tornTails {
-                report.setAside = [:]
-                report.damagedBytes = 0
-            }
+            if allowance.unfinishedFiles { report.setAside = [:] }
+            if allowance.tornTails { report.damagedBytes = 0 }
             if report.damagedBytes > 0 || !report.setAside.isEmpty || !report.missingSegments.isEmpty || report.catalogueRebuilt {
                 throw TortureFailure("the store was damaged: \(report)")
             }

@@ -9,7 +9,6 @@ struct TortureRound {
     private let samples: TortureSamples
     private var isDatabaseLost = false
     private var hasDamage = false
-    private var lostDatabases = 0
 
     /// What came of a round.
     enum Outcome {
@@ -103,13 +102,6 @@ struct TortureRound {
             try testimony.add(lines)
         }
         if plan.trouble == .rottenDatabase, Bool.random(using: &plan.random) { try strikeWriteAheadLog() }
-        // A database that could not be read was set aside; its cursors begin anew.
-        let lost = StoreFiles(folder).setAsideDatabases
-        if lost > lostDatabases, plan.trouble == .injectedErrors {
-            isDatabaseLost = true
-            hasDamage = true
-        }
-        lostDatabases = lost
         var contents = try await judge()
         if plan.trouble == .damage { contents = try await damage(contents) }
         if plan.trouble == .damagedDatabase || plan.trouble == .rottenDatabase, Bool.random(using: &plan.random) {
@@ -126,6 +118,7 @@ struct TortureRound {
         allowance.repairs = hasDamage || plan.trouble == .folderRemoved
         allowance.databaseLost = isDatabaseLost
         allowance.tornTails = isPowerCut
+        allowance.unfinishedFiles = isPowerCut || plan.hasRefusals
         let contents = try await TortureOracle(folder: folder, samples: samples, diskLimit: plan.diskLimit).judge(&testimony, allowance)
         isDatabaseLost = false
         return contents
@@ -172,7 +165,7 @@ struct TortureRound {
     private mutating func injection() -> [String] {
         let calls = [
             ("fdatasync", "EIO"), ("pwrite64", "ENOSPC"), ("pwrite64", "EIO"), ("fdatasync,fsync", "EIO"), ("unlink", "EIO"),
-            ("ftruncate,truncate", "EIO"), ("pwrite64,fdatasync", "EROFS"), ("pread64", "EIO"),
+            ("ftruncate,truncate", "EIO"), ("pwrite64,fdatasync", "EROFS"),
         ]
         let (names, error) = calls.randomElement(using: &plan.random) ?? calls[0]
         let first = Int.random(in: 1...60, using: &plan.random)

@@ -37,14 +37,10 @@ package final class Historian: TelemetryLog {
         report.merge(recovery.report)
         var state = recovery.state
         // A lost database may have known epochs of which the journal holds nothing.
-        if stored == nil, state.epoch > 0 || existed {
-            // As many times over as it was lost: the starts since the last loss may have left nothing in the journal either.
-            let losses = try Files.names(in: configuration.folder).count { $0.hasPrefix("state.sqlite.") && $0.hasSuffix(".damaged") }
-            state.epoch += Historian.epochsSkippedAfterLoss * UInt32(1 + min(losses, 1000))
-        } else {
-            state.epoch += 1
-        }
+        if stored == nil { state.epoch = max(state.epoch, lock.newestEpoch) }
+        state.epoch += stored == nil && (state.epoch > 0 || existed) ? Historian.epochsSkippedAfterLoss : 1
         try store.save(state, over: stored ?? StoredState())
+        lock.note(epoch: state.epoch)
         epoch = state.epoch
         core = LogCore(recovered: state, next: recovery.nextPosition, epoch: state.epoch, configuration: configuration)
         committer = Committer(

@@ -141,13 +141,15 @@ struct LossUnderReadersTests {
 
     @Test func anEpochThatALostDatabaseMayHaveKnownIsNotGivenAgain() async throws {
         let folder = TemporaryFolder()
-        var log = try openLog(folder)
-        let epoch = log.epoch
-        try await log.close()
-        #expect(try Files.names(in: folder.journal) == [])
-        try writeBytes([UInt8](repeating: 0x5A, count: 8192), to: folder.log + "/state.sqlite")
-        log = try openLog(folder)
-        #expect(log.epoch > epoch)
-        try await log.close()
+        var epoch: UInt32 = 0
+        for bytes in [[], [UInt8](repeating: 0x5A, count: 8192), nil, [], nil] as [[UInt8]?] {
+            let log = try openLog(folder)
+            #expect(log.epoch > epoch)
+            epoch = log.epoch
+            try await log.close()
+            #expect(try Files.names(in: folder.journal) == [])
+            try Files.remove(folder.log + "/state.sqlite")
+            if let bytes { try writeBytes(bytes, to: folder.log + "/state.sqlite") }
+        }
     }
 }

@@ -1,6 +1,6 @@
 # Every command of the project. `make` alone explains them.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo check bench bench-log fuzz check-arm64 schema format clean
+.PHONY: help setup build demo check bench bench-log fuzz check-arm64 torture schema format clean
 
 # Debug products and tests are built in .build, release products in .build-release: neither disturbs the other.
 RELEASE := -c release --scratch-path .build-release --explicit-target-dependency-import-check error
@@ -46,6 +46,11 @@ fuzz: ## Fuzz the decoders with the address sanitizer (FUZZ_SECONDS=60 each, FUZ
 check-arm64: ## Run the kernels as Embedded Swift for aarch64 under qemu
 	@scripts/setup.sh --arm64
 	@scripts/check-arm64.sh
+
+# ROUND=12 with the SEED of a failed run repeats its round 12; KIND=powerLoss plays one kind of trouble only.
+torture: ## Break logs on purpose and look whether they hold (ROUNDS=1000, SEED=7: see docs/reliability.md)
+	@scripts/setup.sh
+	@scripts/torture.sh
 
 schema: build ## Write the JSON Schemas of the configuration into protocols/schema
 	.build-release/release/indusedge schema site > protocols/schema/site.schema.json

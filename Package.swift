@@ -75,7 +75,11 @@ let package = Package(
             ],
             exclude: ["README.md"], swiftSettings: settings),
         .target(
-            name: "TestKit", dependencies: ["Telemetry", "GatewayCore", "Historian", logging], exclude: ["README.md"], swiftSettings: settings),
+            name: "TestKit", dependencies: ["Telemetry", "GatewayCore", "Historian", logging], exclude: ["README.md"],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "log-torture", dependencies: ["Telemetry", "GatewayCore", "Historian", "TestKit", logging], path: "Tests/Torture",
+            exclude: ["README.md"], swiftSettings: settings),
 
         tests("Telemetry", []),
         tests("ChunkCodec", ["TestKit"], exclude: ["Golden"]),
@@ -83,7 +87,7 @@ let package = Package(
         tests("Definitions", ["Telemetry", "TestKit"]),
         tests("Acquisition", ["Telemetry", "GatewayCore", "TestKit", logging]),
         tests("ModbusAdapter", ["Telemetry", "GatewayCore", "TestKit"]),
-        tests("Historian", ["Telemetry", "GatewayCore", "TestKit", grdb, logging], exclude: ["Golden"]),
+        tests("Historian", ["Telemetry", "GatewayCore", "TestKit", "log-torture", grdb, logging], exclude: ["Golden"]),
         tests("Scoring", ["Telemetry", "PlantSimulation", "TestKit"]),
         tests("Sparkplug", ["Telemetry", "TestKit", protobuf], exclude: ["Generated/README.md", "sparkplug_b.proto"]),
         tests("Uplink", ["Telemetry", "GatewayCore", "Sparkplug", "Identity", "TestKit", logging]),

@@ -44,7 +44,8 @@ final class BlockReader {
 
     /// Reads and checks the head of a block's file.
     static func header(path: String) throws(GatewayError) -> Result<BlockHeader, SegmentHeader.Refusal> {
-        header(try OpenFile(path, O_RDONLY).bytes(at: 0, count: BlockFormat.headerBytes))
+        guard Files.isFile(path) else { return .failure(.damaged("it is no file")) }
+        return header(try OpenFile(path, O_RDONLY).bytes(at: 0, count: BlockFormat.headerBytes))
     }
 
     private static func header(_ bytes: [UInt8]) -> Result<BlockHeader, SegmentHeader.Refusal> {

@@ -20,7 +20,9 @@ actor DiskReading {
 
     /// Entries of the first segment that has any beyond `position`, with how far the reader has come: it may have come further than
     /// the last entry, over positions that hold nothing.
-    func items(for cursor: String, after position: UInt64, segments: [Segment], atMost limit: Int) throws(GatewayError) -> Read {
+    func items(for cursor: String, at index: Int, after position: UInt64, segments: [Segment], atMost limit: Int) throws(GatewayError)
+        -> Read
+    {
         guard let segment = segments.first(where: { $0.end > position }) else {
             // The catalogue or the whole journal was lost: nothing is left to read before the memory begins.
             return Read(items: [], through: core.state.withLock { $0.tail.entries.first.map { $0.first - 1 } ?? $0.last })
@@ -103,6 +105,13 @@ actor DiskReading {
                 return try view.ledger(journal: core.journal)
             } catch {
                 failure = error
+                // Retention takes a segment off the list before it takes the file: one that is listed was taken by somebody else.
+                let removed = view.segments.filter { !Files.exists(core.journal + "/" + $0.fileName) }.map(\.number)
+                core.state.withLock { state in
+                    for index in state.segments.indices where removed.contains(state.segments[index].number) {
+                        state.segments[index].isMissing = true
+                    }
+                }
             }
         }
         throw failure ?? core.stopped("ledger")

@@ -42,9 +42,10 @@ package final class Historian: TelemetryLog {
             }
         }
         if opening.refusal != nil {
-            state.epoch = max(opening.recovery.state.epoch + 1, Historian.provisionalEpoch(at: time.utc))
+            state.epoch = max(opening.recovery.state.epoch + 1, opening.notedEpoch + 1, Historian.provisionalEpoch(at: time.utc))
             state.runs = runs.appending(ProcessRun(epoch: state.epoch, opened: time.utc))
         }
+        opening.access.note(epoch: state.epoch)
         epoch = state.epoch
         core = LogCore(recovered: state, next: opening.recovery.nextPosition, epoch: state.epoch, configuration: configuration)
         committer = Committer(
@@ -64,8 +65,9 @@ package final class Historian: TelemetryLog {
     private static let epochsSkippedAfterLoss: UInt32 = 1000
 
     private static func nextEpoch(_ opening: StoreAccess.Opening) -> UInt32 {
-        let last = opening.recovery.state.epoch
-        return last + (opening.stored == nil && last > 0 ? epochsSkippedAfterLoss : 1)
+        if opening.stored != nil { return max(opening.recovery.state.epoch, opening.notedEpoch) + 1 }
+        let last = max(opening.recovery.state.epoch, opening.notedEpoch)
+        return last + (last > 0 || opening.hadDatabase ? epochsSkippedAfterLoss : 1)
     }
 
     /// The least number of a start that cannot be written down: it must not be given again, should the process end before there is room.

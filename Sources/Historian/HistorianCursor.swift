@@ -43,7 +43,7 @@ final class HistorianCursor: LogCursor {
             case .disk(let position, let segments):
                 let read: DiskReading.Read
                 do throws(GatewayError) {
-                    read = try await disk.items(for: name, after: position, segments: segments, atMost: limit)
+                    read = try await disk.items(for: name, at: index, after: position, segments: segments, atMost: limit)
                 } catch {
                     // Retention may have taken the file while it was being opened; then the place has moved on.
                     if core.state.withLock({ $0.cursors[index].acknowledged }) > position { continue }

@@ -25,17 +25,72 @@ final class OpenFile: Sendable {
         descriptor = Int32(result)
     }
 
+    /// A file that is there, for reading and writing.
+    init(opening path: String, on disk: any StoreDisk) throws(GatewayError) {
+        self.path = path
+        let result = disk.open(path)
+        if result < 0 { throw .storage(Int32(-result), path, "open") }
+        descriptor = Int32(result)
+    }
+
     deinit { close(descriptor) }
 
+    /// Writes all of the bytes at an offset.
+    func write(_ bytes: [UInt8], at offset: Int, on disk: any StoreDisk) throws(GatewayError) {
+        var refusal = 0
+        var start = offset
+        bytes.withUnsafeBytes { bytes in
+            var rest = bytes[...]
+            while !rest.isEmpty {
+                let result = disk.write(UnsafeRawBufferPointer(rebasing: rest), to: descriptor, at: start)
+                guard result > 0 else {
+                    refusal = result == 0 ? -Int(ENOSPC) : result
+                    return
+                }
+                start += result
+                rest = rest.dropFirst(result)
+            }
+        }
+        if refusal != 0 { throw .storage(Int32(-refusal), path, "write") }
+    }
+
+    /// Has the disk confirm what was written.
+    func synchronize(on disk: any StoreDisk) throws(GatewayError) {
+        let result = disk.synchronize(descriptor)
+        if result != 0 { throw .storage(Int32(-result), path, "synchronize") }
+    }
+
+    /// Whether the file has no name any more.
+    var isRemoved: Bool {
+        var information = stat()
+        return fstat(descriptor, &information) == 0 && information.st_nlink == 0
+    }
+
+    /// What is given up where the medium cannot be read.
+    private static let blockBytes = 4096
+
     /// Reads bytes at an offset; fewer than asked for only at the end of the file.
+    ///
+    /// Blocks that the medium refuses (`EIO`) are zeros: a bad sector is damage like any other, for checksums to find.
     func bytes(at offset: Int, count: Int) throws(GatewayError) -> [UInt8] {
         var failure: Int32 = 0
+        var piece = count
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, total in
             while total < count {
-                let result = pread(descriptor, buffer.baseAddress.map { $0 + total }, count - total, off_t(offset + total))
+                let left = min(piece, count - total)
+                let result = pread(descriptor, buffer.baseAddress.map { $0 + total }, left, off_t(offset + total))
                 if result == 0 { break }
                 if result > 0 {
                     total += result
+                    piece = count
+                } else if errno == EIO {
+                    let block = min(count - total, OpenFile.blockBytes - (offset + total) % OpenFile.blockBytes)
+                    if left > block {
+                        piece = block
+                    } else {
+                        for index in total..<(total + block) { buffer[index] = 0 }
+                        total += block
+                    }
                 } else if errno != EINTR {
                     failure = errno
                     break
@@ -46,23 +101,6 @@ final class OpenFile: Sendable {
         return bytes
     }
 
-    /// Writes bytes at an offset, all of them.
-    func write(_ bytes: [UInt8], at offset: Int, on disk: any StoreDisk) throws(GatewayError) {
-        var refusal = 0
-        bytes.withUnsafeBytes { bytes in
-            var rest = bytes[...]
-            while !rest.isEmpty {
-                let result = disk.write(UnsafeRawBufferPointer(rebasing: rest), to: descriptor, at: offset + bytes.count - rest.count)
-                guard result > 0 else {
-                    refusal = result == 0 ? -Int(ENOSPC) : result
-                    return
-                }
-                rest = rest.dropFirst(result)
-            }
-        }
-        if refusal != 0 { throw .storage(Int32(-refusal), path, "write") }
-    }
-
     var size: Int {
         var information = stat()
         return fstat(descriptor, &information) == 0 ? Int(information.st_size) : 0
@@ -71,11 +109,15 @@ final class OpenFile: Sendable {
 
 /// The few things done with folders and names.
 enum Files {
-    static func createFolder(_ path: String) throws(GatewayError) {
+    /// Makes a folder and those above it, and has the disk confirm their names.
+    static func createFolder(_ path: String, on disk: any StoreDisk) throws(GatewayError) {
         var partial = path.hasPrefix("/") ? "" : "."
         for component in path.split(separator: "/") {
+            let parent = partial.isEmpty ? "/" : partial
             partial += "/" + component
-            if mkdir(partial, 0o700) != 0, errno != EEXIST {
+            if mkdir(partial, 0o700) == 0 {
+                try synchronizeFolder(parent, on: disk)
+            } else if errno != EEXIST {
                 let number = errno
                 var information = stat()
                 // A read-only parent answers EROFS for folders that are there.
@@ -103,6 +145,11 @@ enum Files {
     static func size(_ path: String) -> Int {
         var information = stat()
         return stat(path, &information) == 0 ? Int(information.st_size) : 0
+    }
+
+    static func isFile(_ path: String) -> Bool {
+        var information = stat()
+        return stat(path, &information) == 0 && information.st_mode & S_IFMT == S_IFREG
     }
 
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }

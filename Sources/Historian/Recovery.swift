@@ -38,6 +38,8 @@ struct Recovery {
         case cut(path: String, bytes: Int)
         case setAside(path: String)
         case remove(path: String)
+        /// Writes again what a file holds from a byte on.
+        case confirm(path: String, from: Int)
     }
 
     private(set) var state: StoredState
@@ -255,7 +257,12 @@ struct Recovery {
             segment.tallies += countedTallies
         }
         segment.lost = (segment.lost ?? [:]).adding(row?.lost ?? countedLost)
-        if segment.end >= segment.base { segments.append(segment) } else { repairs.append(.remove(path: path)) }
+        guard segment.end >= segment.base else {
+            repairs.append(.remove(path: path))
+            return
+        }
+        segments.append(segment)
+        if segment.end > counted { repairs.append(.confirm(path: path, from: min(row?.bytes ?? 0, segment.bytes))) }
     }
 
     /// A block that the catalogue does not vouch for: changed since, or found without a catalogue.
@@ -335,8 +342,32 @@ struct Recovery {
             case .cut(let path, let bytes): try Files.cut(path, to: bytes, on: disk)
             case .setAside(let path): try Files.rename(path, to: path + ".damaged", on: disk)
             case .remove(let path): try Files.remove(path, on: disk)
+            case .confirm(let path, let start): try confirm(path, from: start, on: disk)
             }
         }
         try Files.synchronizeFolder(journal, on: disk)
     }
+
+    /// Has the disk confirm what the last process wrote and no commit of its may have confirmed: readers will be given it.
+    ///
+    /// After a refused `fdatasync` the system may show bytes that never reached the disk and call the next synchronization a success, so
+    /// they are written again, the same in the same place. A disk too full even for that keeps no log closed.
+    private func confirm(_ path: String, from start: Int, on disk: any StoreDisk) throws(GatewayError) {
+        do throws(GatewayError) {
+            let file = try OpenFile(opening: path, on: disk)
+            var offset = start
+            while true {
+                let bytes = try file.bytes(at: offset, count: Recovery.pieceBytes)
+                if bytes.isEmpty { break }
+                try file.write(bytes, at: offset, on: disk)
+                offset += bytes.count
+            }
+            try file.synchronize(on: disk)
+        } catch  where error.code == .storageFull {
+            return
+        }
+    }
+
+    /// Bytes that are written again at a time.
+    private static let pieceBytes = 1 << 20
 }

@@ -44,8 +44,9 @@ final class SegmentReader {
 
     /// Reads and checks the head of a segment file.
     static func header(path: String) throws(GatewayError) -> Result<SegmentHeader, SegmentHeader.Refusal> {
-        let file = try OpenFile(path, O_RDONLY)
-        let bytes = try file.bytes(at: 0, count: JournalFormat.segmentHeaderBytes)
+        // Whatever else has taken the name must not keep a log closed.
+        guard Files.isFile(path) else { return .failure(.damaged("it is no file")) }
+        let bytes = try OpenFile(path, O_RDONLY).bytes(at: 0, count: JournalFormat.segmentHeaderBytes)
         return bytes.withUnsafeBytes { buffer in Result { () throws(SegmentHeader.Refusal) in try SegmentHeader(decoding: buffer) } }
     }
 

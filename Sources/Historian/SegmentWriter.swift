@@ -28,7 +28,7 @@ final class SegmentWriter {
         segment = Segment(number: number, epoch: epoch, base: base, end: base - 1, bytes: 0)
         let path = journal + "/" + segment.fileName
         // A file of this number can only be the rest of a try whose removal failed too.
-        file = try OpenFile(creating: path, on: disk)
+        file = try SegmentWriter.create(path, in: journal, on: disk)
         written = segment
         var head: [UInt8] = []
         SegmentHeader(epoch: epoch, number: number, base: base, created: created).encode(into: &head)
@@ -38,6 +38,16 @@ final class SegmentWriter {
         } catch {
             try? Files.remove(path, on: disk)
             throw error
+        }
+    }
+
+    /// Makes the journal's folder anew should somebody have removed it: what comes from now on need not be lost as well.
+    private static func create(_ path: String, in journal: String, on disk: any StoreDisk) throws(GatewayError) -> OpenFile {
+        do throws(GatewayError) {
+            return try OpenFile(creating: path, on: disk)
+        } catch  where error.code == .notFound {
+            try Files.createFolder(journal, on: disk)
+            return try OpenFile(creating: path, on: disk)
         }
     }
 
@@ -81,8 +91,9 @@ final class SegmentWriter {
 
     /// Has the disk confirm what is written.
     func synchronize() throws(GatewayError) {
-        let result = disk.synchronize(file.descriptor)
-        if result != 0 { throw .storage(Int32(-result), file.path, "synchronize") }
+        try file.synchronize(on: disk)
+        // Somebody removed the file: what was written since is still in memory, and goes into a new one.
+        if file.isRemoved { throw .storage(ENOENT, file.path, "synchronize") }
         segment = written
     }
 

@@ -22,6 +22,9 @@ final class StoreAccess: Sendable {
         var report: RecoveryReport
         /// Why the store could not be opened for writing.
         var refusal: GatewayError?
+        /// The highest epoch noted beside the lock.
+        var notedEpoch: UInt32
+        var hadDatabase: Bool
     }
 
     private struct State {
@@ -42,15 +45,17 @@ final class StoreAccess: Sendable {
     /// Opens the store for writing, or for looking where the disk is full.
     static func open(_ configuration: HistorianConfiguration, time: any TimeSource) throws(GatewayError) -> Opening {
         do throws(GatewayError) {
-            try Files.createFolder(configuration.journal)
+            try Files.createFolder(configuration.journal, on: configuration.disk)
             let lock = try StoreLock(folder: configuration.folder)
             var report = RecoveryReport()
+            let hadDatabase = Files.exists(configuration.database)
             let (store, stored) = try openDatabase(configuration, time: time, report: &report)
             let recovery = try Recovery(stored: stored, folder: configuration.folder, journal: configuration.journal)
             try recovery.repair(on: configuration.disk)
             report.merge(recovery.report)
             let access = StoreAccess(configuration: configuration, state: State(lock: lock, store: store))
-            return Opening(access: access, stored: stored, recovery: recovery, report: report)
+            return Opening(
+                access: access, stored: stored, recovery: recovery, report: report, notedEpoch: lock.newestEpoch, hadDatabase: hadDatabase)
         } catch  where error.code == .storageFull || error.code == .storageFailed && isFull(configuration.folder) {
             return try openWithoutRoom(configuration, refusal: error)
         }
@@ -66,6 +71,7 @@ final class StoreAccess: Sendable {
         } catch  where error.code == .storageFull || error.code == .notFound {
             // Not even the folder could be made: there is nothing that another process could have.
         }
+        let hadDatabase = Files.exists(configuration.database)
         var stored: StoredState?
         if Files.size(configuration.database) > 0 {
             let state = try StateStore.loadWithoutRoom(path: configuration.database)
@@ -73,26 +79,35 @@ final class StoreAccess: Sendable {
         }
         let recovery = try Recovery(stored: stored, folder: configuration.folder, journal: configuration.journal)
         let access = StoreAccess(configuration: configuration, state: State(lock: lock, store: nil, recovery: recovery))
-        return Opening(access: access, stored: stored, recovery: recovery, report: recovery.report, refusal: refusal)
+        return Opening(
+            access: access, stored: stored, recovery: recovery, report: recovery.report, refusal: refusal,
+            notedEpoch: lock?.newestEpoch ?? 0, hadDatabase: hadDatabase)
     }
 
     /// The database and what it holds; `nil` for a new or a lost one. A damaged one is set aside.
     private static func openDatabase(
-        _ configuration: HistorianConfiguration, time: any TimeSource, report: inout RecoveryReport
+        _ configuration: HistorianConfiguration, time: any TimeSource, report: inout RecoveryReport, looksAgain: Bool = true
     ) throws(GatewayError) -> (StateStore, StoredState?) {
         let path = configuration.database
         let existed = Files.exists(path)
         do throws(GatewayError) {
+            for file in [path, path + "-wal", path + "-shm"] where Files.exists(file) && !Files.isFile(file) {
+                throw GatewayError(.storageCorrupt, resource: "log \(file)", operation: "open", "it is no file")
+            }
             let store = try StateStore(path: path)
             let state = try store.load()
             if state.epoch > 0 { return (store, state) }
             if !existed { report.catalogueRebuilt = try hasSegments(configuration) }
             return (store, nil)
         } catch  where error.code == .storageCorrupt {
+            // One refused read looks like damage, and must not cost every reader its place.
+            if looksAgain { return try openDatabase(configuration, time: time, report: &report, looksAgain: false) }
             let suffix = ".\(time.utc.milliseconds).damaged"
             for extra in ["", "-wal", "-shm"] where Files.exists(path + extra) {
                 try Files.rename(path + extra, to: path + extra + suffix, on: configuration.disk)
             }
+            // Else a power failure could bring it back, and epochs given from now on would be given again.
+            try Files.synchronizeFolder(configuration.folder, on: configuration.disk)
             report.setAside["state.sqlite"] = error.message
             report.catalogueRebuilt = true
             return (try StateStore(path: path), nil)
@@ -127,7 +142,7 @@ final class StoreAccess: Sendable {
     func reopen() throws(GatewayError) {
         try state.withLock { state throws(GatewayError) in
             if state.store != nil { return }
-            try Files.createFolder(configuration.journal)
+            try Files.createFolder(configuration.journal, on: configuration.disk)
             if state.lock == nil { state.lock = try StoreLock(folder: configuration.folder) }
             let store = try StateStore(path: configuration.database)
             try state.recovery?.repair(on: configuration.disk)
@@ -135,6 +150,9 @@ final class StoreAccess: Sendable {
             state.store = store
         }
     }
+
+    /// Notes the epoch beside the lock, too.
+    func note(epoch: UInt32) { state.withLock { $0.lock?.note(epoch: epoch) } }
 
     func save(_ new: StoredState, over old: StoredState) throws(GatewayError) { try store(for: "save").save(new, over: old) }
 

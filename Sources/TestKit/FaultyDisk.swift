@@ -21,6 +21,8 @@ package final class FaultyDisk: StoreDisk {
         package var truncate = 0
         /// Bytes that are still taken before the disk is full.
         package var bytesLeft = Int.max
+
+        package init() {}
     }
 
     /// What the disk does at present.

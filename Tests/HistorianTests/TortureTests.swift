@@ -1,0 +1,21 @@
+import Foundation
+import TestKit
+import Testing
+
+/// One round of every kind of trouble; `make torture` plays a thousand.
+struct TortureTests {
+    @Test(.timeLimit(.minutes(3))) func aRoundOfEveryKindOfTroubleFindsEverythingAgain() async throws {
+        let seed = seedOfThisRun()
+        let program = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appendingPathComponent("log-torture")
+        let process = Process()
+        process.executableURL = program
+        process.arguments = ["--short", "--rounds", "13", "--seed", "\(seed)"]
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        let text = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0, Comment(rawValue: text))
+        #expect(text.contains("torture: passed"), Comment(rawValue: text))
+    }
+}

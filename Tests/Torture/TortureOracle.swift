@@ -122,7 +122,7 @@ struct TortureOracle {
             throw TortureFailure("the closed store's ledger has \(afterwards.total.stored) samples, the open one's \(ledger.total.stored)")
         }
         if allowance.databaseLost {
-            for key in expected(testimony.confirmed) where contents.positions[key] == nil { testimony.forgotten.insert(key) }
+            for key in expected(testimony.appended) where contents.positions[key] == nil { testimony.forgotten.insert(key) }
             testimony.saved = [:]
         }
         return contents

@@ -104,16 +104,16 @@ package final class HistorianReader: Sendable {
             while rows.next() {
                 let descriptor = rows.slice.descriptor
                 for place in rows.slice.columns.indices {
-                    guard let cell = rows.cell(ofColumn: place) else { continue }
+                    guard let found = rows.find(column: place) else { continue }
                     guard count < limit else { return false }
                     let column = rows.slice.columns[place]
                     let tag = descriptor.tags[column.tag]
-                    let raw = cell.status.isBad ? nil : column.raw(at: cell.index, as: tag.dataType)
+                    let raw = found.status.isBad ? nil : column.raw(at: found.index, as: tag.dataType)
                     try body(
                         Sample(
                             device: descriptor.device, group: descriptor.group, tag: tag.name, unit: tag.unit,
                             value: DataValue(
-                                value: raw?.scaled(by: tag.scaling), status: cell.status, time: Timestamp(nanoseconds: rows.time),
+                                value: raw?.scaled(by: tag.scaling), status: found.status, time: Timestamp(nanoseconds: rows.time),
                                 isTimeUncertain: rows.isTimeUncertain, sourceTime: rows.sourceTime)))
                     count += 1
                 }

@@ -15,6 +15,7 @@ package final class ForeignProcess: Sendable {
         var lines: [String] = []
         var allLines: [String] = []
         var isAtEnd = false
+        var areErrorsAtEnd = false
     }
 
     private let process: Process
@@ -43,17 +44,21 @@ package final class ForeignProcess: Sendable {
         self.process = process
         self.input = input.fileHandleForWriting
         state = Mutex(State())
-        output.fileHandleForReading.readabilityHandler = { [weak self] handle in
-            let data = handle.availableData
-            if data.isEmpty { handle.readabilityHandler = nil }
-            self?.receive(data)
-        }
-        errors.fileHandleForReading.readabilityHandler = { [weak self] handle in
-            let data = handle.availableData
-            if data.isEmpty { handle.readabilityHandler = nil }
-            self?.errorOutput.withLock { $0.append(contentsOf: data) }
-        }
         try process.run()
+        // A readability handler now and then misses the end of a long output; a thread that reads does not.
+        ForeignProcess.read(output.fileHandleForReading) { [weak self] in self?.receive($0) }
+        ForeignProcess.read(errors.fileHandleForReading) { [weak self] in self?.receiveErrors($0) }
+    }
+
+    /// Hands on all that arrives, and nothing at last.
+    private static func read(_ handle: FileHandle, _ receive: @escaping @Sendable (Data) -> Void) {
+        Thread.detachNewThread {
+            while true {
+                let data = handle.availableData
+                receive(data)
+                if data.isEmpty { return }
+            }
+        }
     }
 
     deinit {
@@ -71,9 +76,9 @@ package final class ForeignProcess: Sendable {
     /// Every line of standard output so far, taken or not.
     package var allLines: [String] { state.withLock { $0.allLines } }
 
-    /// Waits until standard output has been read to its end, after the program ended.
+    /// Waits until standard output and standard error have been read to their ends, after the program ended.
     package func drained() async throws {
-        for _ in 0..<1000 where !state.withLock({ $0.isAtEnd }) { try await Task.sleep(for: .milliseconds(2)) }
+        for _ in 0..<1000 where !state.withLock({ $0.isAtEnd && $0.areErrorsAtEnd }) { try await Task.sleep(for: .milliseconds(2)) }
     }
 
     /// Waits for something on standard error.
@@ -85,6 +90,11 @@ package final class ForeignProcess: Sendable {
             }
             try await Task.sleep(for: .milliseconds(5))
         }
+    }
+
+    private func receiveErrors(_ data: Data) {
+        errorOutput.withLock { $0.append(contentsOf: data) }
+        if data.isEmpty { state.withLock { $0.areErrorsAtEnd = true } }
     }
 
     private func receive(_ data: Data) {

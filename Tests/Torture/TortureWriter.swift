@@ -63,8 +63,8 @@ final class TortureWriter: Sendable {
 
     private func open() async -> Historian? {
         let configuration = HistorianConfiguration(
-            folder: plan.folder, diskLimit: plan.diskLimit, commitInterval: .milliseconds(5), memoryTailBytes: plan.memoryTailBytes,
-            disk: disk)
+            folder: plan.folder, diskLimit: plan.diskLimit, commitInterval: .milliseconds(5), policy: .dropOldest,
+            memoryTailBytes: plan.memoryTailBytes, disk: disk)
         let logger = Logger(label: "torture") { _ in SwiftLogNoOpLogHandler() }
         var failure = "?"
         // Refusals of the disk are the trouble of the round, and what a supervisor would do is try again.
@@ -98,6 +98,8 @@ final class TortureWriter: Sendable {
                 if plan.hasClockSteps, Int.random(in: 0..<4, using: &random) == 0 {
                     time.step(by: Int64.random(in: -100_000_000...100_000_000, using: &random))
                 }
+                // A refusing disk leaves the segments as they are.
+                if Int.random(in: 0..<5, using: &random) == 0 { try? await log.seal() }
                 if Int.random(in: 0..<3, using: &random) == 0 { await flush(log, counts, places.map { ($0.0, $0.2) }) }
                 try await Task.sleep(for: .microseconds(Int.random(in: 0...1500, using: &random)))
             }

@@ -29,27 +29,31 @@ package struct TextBuffer: Sendable {
 
     mutating func append(unsigned value: UInt64) {
         if value < 10 { return bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value)) }
-        let start = bytes.count
-        var rest = value
-        while rest > 0 {
-            let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
-            bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: digit))
-            rest = quotient
+        var width = 2
+        var power: UInt64 = 100
+        while width < 20, value >= power {
+            width += 1
+            if width < 20 { power *= 10 }
         }
-        bytes[start...].reverse()
+        append(padded: value, width)
     }
 
     /// `width` digits with leading zeros.
-    private mutating func append(padded value: Int64, _ width: Int) {
-        var divisor: Int64 = 1
-        for _ in 1..<width { divisor *= 10 }
+    private mutating func append(padded value: UInt64, _ width: Int) {
+        for _ in 0..<width { bytes.append(UInt8(ascii: "0")) }
         var rest = value
-        for _ in 0..<width {
-            bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / divisor % 10))
-            rest %= divisor
-            divisor /= 10
+        var index = bytes.count
+        bytes.withUnsafeMutableBufferPointer { bytes in
+            while rest > 0, index > 0 {
+                index &-= 1
+                let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
+                bytes[index] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: digit)
+                rest = quotient
+            }
         }
     }
+
+    private mutating func append(padded value: Int64, _ width: Int) { append(padded: UInt64(max(0, value)), width) }
 
     /// `raw` with a point before the last `digits` digits; at least one digit stays behind it, trailing zeros do not.
     mutating func append(decimal raw: Int64, digits: Int) {
@@ -59,7 +63,7 @@ package struct TextBuffer: Sendable {
         let (whole, fraction) = raw.magnitude.quotientAndRemainder(dividingBy: power)
         append(unsigned: whole)
         bytes.append(UInt8(ascii: "."))
-        append(padded: Int64(fraction), digits)
+        append(padded: fraction, digits)
         for _ in 1..<max(1, digits) where bytes.last == UInt8(ascii: "0") { bytes.removeLast() }
     }
 

@@ -39,13 +39,13 @@ package struct CellFormatter: Sendable {
         digits = isScaled && !tag.dataType.isFloatingPoint ? tag.scaling.decimals : nil
     }
 
-    package func cell(_ column: TagColumn, at index: Int) -> Cell {
-        switch column.values {
-        case .integers(let values): type == .uint64 ? cell(UInt64(bitPattern: values[index])) : cell(values[index])
-        case .reals(let values): cell(values[index])
-        case .texts(let values): .text(values[index])
-        }
-    }
+    /// A raw value of a column of integers.
+    @inline(__always)
+    func cell(integer value: Int64) -> Cell { type == .uint64 ? cell(UInt64(bitPattern: value)) : cell(value) }
+
+    /// A raw value of a column of floating-point numbers.
+    @inline(__always)
+    func cell(real value: Double) -> Cell { cell(value) }
 
     /// The raw value of a single sample.
     package func cell(_ raw: Variant) -> Cell {

@@ -1,20 +1,73 @@
 internal import Telemetry
 
 /// Sums up one series, whatever the type of its values.
-protocol SeriesAggregating {
+///
+/// Exactly one of the aggregators is there. Each is called as the concrete type it is: behind an existential the compiler would not specialize
+/// the work per value.
+struct SeriesAggregator {
+    private var signed: ColumnAggregator<Int64>?
+    private var unsigned: ColumnAggregator<UInt64>?
+    private var real: ColumnAggregator<Double>?
+    private var text: ColumnAggregator<String>?
+
+    /// For the raw values of a tag.
+    init(_ layout: BucketLayout, tag: Tag) {
+        switch tag.dataType {
+        case .string: text = ColumnAggregator(layout, tag: tag)
+        case .float32, .float64: real = ColumnAggregator(layout, tag: tag)
+        case .uint64: unsigned = ColumnAggregator(layout, tag: tag)
+        case .bool, .int8, .uint8, .int16, .uint16, .int32, .uint32, .int64: signed = ColumnAggregator(layout, tag: tag)
+        }
+    }
+
     /// Counts all values of a column of the slice.
-    mutating func add(_ column: TagColumn, of slice: StreamSlice) throws(GatewayError)
+    mutating func add(_ column: TagColumn, of slice: StreamSlice) throws(GatewayError) {
+        try signed?.add(column, of: slice)
+        try unsigned?.add(column, of: slice)
+        try real?.add(column, of: slice)
+        try text?.add(column, of: slice)
+    }
+
     /// Counts what is left of one tag's thinned samples.
-    mutating func add(_ summary: TagSummary, of slice: SummarySlice) throws(GatewayError)
+    mutating func add(_ summary: TagSummary, of slice: SummarySlice) throws(GatewayError) {
+        try signed?.add(summary, of: slice)
+        try unsigned?.add(summary, of: slice)
+        try real?.add(summary, of: slice)
+        try text?.add(summary, of: slice)
+    }
+
     /// Counts the sample from which a value is held into the window.
-    mutating func seed(_ sample: LatestSample) throws(GatewayError)
-    mutating func interrupt(at time: Timestamp) throws(GatewayError)
-    mutating func take(before time: Timestamp) throws(GatewayError) -> [BucketStatistics]
-    mutating func finish(at time: Timestamp) throws(GatewayError) -> [BucketStatistics]
+    mutating func seed(_ sample: LatestSample) throws(GatewayError) {
+        try signed?.seed(sample)
+        try unsigned?.seed(sample)
+        try real?.seed(sample)
+        try text?.seed(sample)
+    }
+
+    mutating func interrupt(at time: Timestamp) throws(GatewayError) {
+        try signed?.interrupt(at: time)
+        try unsigned?.interrupt(at: time)
+        try real?.interrupt(at: time)
+        try text?.interrupt(at: time)
+    }
+
+    mutating func take(before time: Timestamp) throws(GatewayError) -> [BucketStatistics] {
+        if let taken = try signed?.take(before: time) { return taken }
+        if let taken = try unsigned?.take(before: time) { return taken }
+        if let taken = try real?.take(before: time) { return taken }
+        return try text?.take(before: time) ?? []
+    }
+
+    mutating func finish(at time: Timestamp) throws(GatewayError) -> [BucketStatistics] {
+        if let taken = try signed?.finish(at: time) { return taken }
+        if let taken = try unsigned?.finish(at: time) { return taken }
+        if let taken = try real?.finish(at: time) { return taken }
+        return try text?.finish(at: time) ?? []
+    }
 }
 
 /// Feeds the columns of one series to a `BucketAggregator` of their type, and gives engineering values back.
-struct ColumnAggregator<Value: ColumnValue>: SeriesAggregating {
+struct ColumnAggregator<Value: ColumnValue> {
     private var aggregator: BucketAggregator<Value>
     private let formatter: CellFormatter
 
@@ -117,18 +170,6 @@ struct ColumnAggregator<Value: ColumnValue>: SeriesAggregating {
             mean: bucket.mean.map(scaling.engineering), timeWeightedMean: bucket.timeWeightedMean.map(scaling.engineering),
             standardDeviation: bucket.standardDeviation.map { abs(scaling.difference($0)) }, durationGood: bucket.durationGood,
             isBlurred: bucket.isBlurred)
-    }
-}
-
-extension Tag {
-    /// An aggregator for the raw values of the tag.
-    func aggregator(_ layout: BucketLayout) -> any SeriesAggregating {
-        switch dataType {
-        case .string: ColumnAggregator<String>(layout, tag: self)
-        case .float32, .float64: ColumnAggregator<Double>(layout, tag: self)
-        case .uint64: ColumnAggregator<UInt64>(layout, tag: self)
-        default: ColumnAggregator<Int64>(layout, tag: self)
-        }
     }
 }
 

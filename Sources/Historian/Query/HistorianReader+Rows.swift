@@ -19,11 +19,11 @@ extension HistorianReader {
                 row.time = Timestamp(nanoseconds: cursor.time)
                 row.isTimeUncertain = cursor.isTimeUncertain
                 let slice = cursor.slicePlace
-                for (place, owner) in slicePlaces[slice].enumerated() {
-                    guard let found = cursor.cell(ofColumn: place) else { continue }
+                for place in slicePlaces[slice].indices {
+                    guard let found = cursor.find(column: place) else { continue }
+                    let owner = slicePlaces[slice][place]
                     row.entries.append(OutputRow.Entry(series: owner, status: found.status))
-                    row.cells.append(
-                        found.status.isBad ? nil : formatters[owner].cell(section.slices[slice].columns[place], at: found.index))
+                    row.cells.append(found.status.isBad ? nil : cursor.cell(found, column: place, by: formatters[owner]))
                 }
                 if !row.entries.isEmpty, try !body(row) { return false }
             }
@@ -45,7 +45,7 @@ extension HistorianReader {
         layout.bucketsMax = max(1, min(layout.bucketsMax, 4 * BucketLayout.openBucketsMax / max(1, series.count)))
         let selection = series.selection
         let places = series.places(in: selection)
-        var aggregators = series.map { $0.tag.aggregator(layout) }
+        var aggregators = series.map { SeriesAggregator(layout, tag: $0.tag) }
         let from = Timestamp(nanoseconds: layout.window.lowerBound)
         let to = Timestamp(nanoseconds: layout.window.upperBound)
         if layout.weighsTime, layout.window.lowerBound > .min {

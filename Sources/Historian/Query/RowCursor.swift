@@ -2,8 +2,8 @@ package import Telemetry
 
 /// Goes through the rows of a section in log order, over all its slices.
 package struct RowCursor {
-    /// One value of the current row.
-    package struct Cell {
+    /// Where one value of the current row is.
+    package struct Found {
         /// The value's place in its column.
         package var index: Int
         package var status: StatusCode
@@ -11,29 +11,47 @@ package struct RowCursor {
 
     /// How far one column has been read.
     private struct Place {
-        private let rows: [UInt32]?
+        private let rows: [UInt32]
+        private let isSparse: Bool
         private let quality: [QualityRun]
         private let count: Int
+        // One of them has the values: taking them out of the column's enumeration anew for each value would count references.
+        private var integers: [Int64] = []
+        private var reals: [Double] = []
+        private var texts: [String] = []
         private var next = 0
         private var run = 0
         private var runEnd: Int
 
         init(_ column: TagColumn) {
-            rows = column.rows
+            rows = column.rows ?? []
+            isSparse = column.rows != nil
             quality = column.quality
+            switch column.values {
+            case .integers(let values): integers = values
+            case .reals(let values): reals = values
+            case .texts(let values): texts = values
+            }
             count = column.count
             runEnd = column.quality.first?.count ?? 0
         }
 
         @inline(__always)
-        mutating func cell(ofRow row: Int) -> Cell? {
-            guard next < count, rows.map({ Int($0[next]) == row }) ?? true else { return nil }
+        mutating func find(row: Int) -> Found? {
+            guard next < count, !isSparse || Int(rows[next]) == row else { return nil }
             while next >= runEnd, run + 1 < quality.count {
                 run += 1
                 runEnd += quality[run].count
             }
             defer { next += 1 }
-            return Cell(index: next, status: quality[run].status)
+            return Found(index: next, status: quality[run].status)
+        }
+
+        @inline(__always)
+        func cell(at index: Int, by formatter: CellFormatter) -> Cell {
+            if index < integers.count { return formatter.cell(integer: integers[index]) }
+            if index < reals.count { return formatter.cell(real: reals[index]) }
+            return .text(texts[index])
         }
     }
 
@@ -88,6 +106,11 @@ package struct RowCursor {
     /// The device's own time of the current row, where it gave one.
     package var sourceTime: Timestamp? { slices[sliceIndex].sourceTimes[row].map { Timestamp(nanoseconds: $0) } }
 
-    /// The current row's value in one column of its slice; `nil` where the row does not have the tag. Each column once per row.
-    package mutating func cell(ofColumn column: Int) -> Cell? { places[sliceIndex][column].cell(ofRow: row) }
+    /// Where the current row's value in one column of its slice is; `nil` where the row does not have the tag. Each column once per row.
+    package mutating func find(column: Int) -> Found? { places[sliceIndex][column].find(row: row) }
+
+    /// A value that was found, in engineering units.
+    func cell(_ found: Found, column: Int, by formatter: CellFormatter) -> Cell {
+        places[sliceIndex][column].cell(at: found.index, by: formatter)
+    }
 }

@@ -222,12 +222,26 @@ package struct LogSettings: Sendable, Equatable {
     package var commitInterval: Duration
     /// How long samples are kept; `nil`: as long as there is room.
     package var keepFor: Duration?
+    /// What happens when the disk limit is reached.
+    package var whenFull: WhenFull
+    /// Most bytes to write in a day, for the life of flash; `nil`: as many as come.
+    package var writeBudget: Int64?
 
-    package init(path: String, diskLimit: Int64, commitInterval: Duration, keepFor: Duration? = nil) {
+    /// What a log does when its disk limit is reached.
+    package enum WhenFull: String, Sendable, Hashable, CaseIterable {
+        case thin, dropOldest, stop
+    }
+
+    package init(
+        path: String, diskLimit: Int64, commitInterval: Duration, keepFor: Duration? = nil, whenFull: WhenFull = .thin,
+        writeBudget: Int64? = nil
+    ) {
         self.path = path
         self.diskLimit = diskLimit
         self.commitInterval = commitInterval
         self.keepFor = keepFor
+        self.whenFull = whenFull
+        self.writeBudget = writeBudget
     }
 }
 

@@ -17,6 +17,7 @@ struct BlockWriter: ~Copyable {
     /// Where the buffer begins in the file.
     private var written = BlockFormat.headerBytes
     private var encoder = ChunkEncoder()
+    private var isNamed = false
 
     /// Bytes encoded before they are written.
     private static let bufferBytes = 256 << 10
@@ -104,12 +105,16 @@ struct BlockWriter: ~Copyable {
         let result = disk.synchronize(file.descriptor)
         if result != 0 { throw .storage(Int32(-result), file.path, "synchronize") }
         try Files.rename(file.path, to: path, on: disk)
+        isNamed = true
         try Files.synchronizeFolder(journal, on: disk)
         return written + tail.count
     }
 
-    /// Takes an unfinished file away.
-    func abandon() { try? Files.remove(file.path, on: disk) }
+    /// Takes away what was begun, whether it has its name already or not.
+    func abandon() {
+        try? Files.remove(file.path, on: disk)
+        if isNamed { try? Files.remove(path, on: disk) }
+    }
 }
 
 extension BlockWriter {

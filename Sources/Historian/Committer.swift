@@ -117,7 +117,7 @@ actor Committer {
             while index < state.tail.entries.count, bytes < Committer.bufferBytes {
                 let entry = state.tail.entries[index]
                 entries.append(entry)
-                bytes += entry.cost
+                bytes += max(entry.cost, entry.recordBytes)
                 index += 1
             }
             guard let last = entries.last else { return nil }

@@ -12,6 +12,14 @@ struct MemoryTail {
         var content: Content
         /// Bytes of memory, about.
         var cost: Int
+
+        /// Bytes of its record, about: a loss counts tag by tag.
+        var recordBytes: Int {
+            switch content {
+            case .batch(let batch): batch.values.count + batch.presence.count * 8 + batch.quality.count * 8
+            case .loss(let loss): loss.counts.reduce(0) { $0 + 40 + 8 * $1.value.stored.present.count }
+            }
+        }
     }
 
     /// In order of position, without a hole.

@@ -109,10 +109,10 @@ struct Recovery {
         var rank: UInt8
 
         func isNamed(by row: Segment) -> Bool { row.fileName == name }
-        /// Whether this file stands for all of the other one.
-        func replaces(_ other: LogFile) -> Bool {
-            rank > other.rank && firstNumber <= other.firstNumber && number >= other.number
-        }
+        /// How many segments it can stand for.
+        var span: UInt64 { number - firstNumber }
+        /// Whether both stand for a segment.
+        func overlaps(_ other: LogFile) -> Bool { firstNumber <= other.number && other.firstNumber <= number }
     }
 
     private mutating func readHeaders() throws(GatewayError) -> [LogFile] {
@@ -161,19 +161,22 @@ struct Recovery {
             }
     }
 
-    /// Where a file and those that it was made of are both there, as a process leaves them that ends in between, one side is removed:
-    /// the one that the catalogue does not name. Without a catalogue it is the new file, unless its parts, of which the oldest goes first, are
-    /// not complete any more.
+    /// Where a file and those that it was made of are both there, as a process leaves them that ends or is refused in between, one side is
+    /// removed.
+    ///
+    /// What the catalogue names stays. Among files that it does not name, a block gives way to its parts while the oldest of them is there:
+    /// they are removed oldest first, and only when the catalogue names the block. Of two tries to seal, the larger one stays.
     private mutating func withoutReplaced(_ files: [LogFile]) -> [LogFile] {
-        var kept = files
-        for file in files.sorted(by: { $0.rank < $1.rank }) where file.rank > 0 && kept.contains(where: { $0.name == file.name }) {
-            let parts = kept.filter { file.replaces($0) }
-            guard !parts.isEmpty else { continue }
-            let isNamed = state.segments.contains { file.isNamed(by: $0) }
-            let leaving = isNamed || !parts.contains { $0.firstNumber == file.firstNumber } ? parts : [file]
-            for file in leaving { repairs.append(.remove(path: journal + "/" + file.name)) }
+        let named = files.filter { file in state.segments.contains { file.isNamed(by: $0) } }
+        var kept = files.filter { file in !named.contains { $0.name != file.name && $0.overlaps(file) } || named.contains { $0.name == file.name } }
+        for block in kept.sorted(by: { ($0.rank, $1.span) < ($1.rank, $0.span) }) where block.rank > 0 {
+            guard kept.contains(where: { $0.name == block.name }), !named.contains(where: { $0.name == block.name }) else { continue }
+            let parts = kept.filter { $0.name != block.name && $0.overlaps(block) }
+            let isWhole = parts.contains { $0.rank < block.rank && $0.firstNumber == block.firstNumber }
+            let leaving = isWhole ? [block] : parts
             kept.removeAll { file in leaving.contains { $0.name == file.name } }
         }
+        for file in files where !kept.contains(where: { $0.name == file.name }) { repairs.append(.remove(path: journal + "/" + file.name)) }
         return kept
     }
 

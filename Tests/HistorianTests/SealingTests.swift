@@ -243,6 +243,46 @@ struct SealingTests {
         }
     }
 
+    @Test func aBlockThatWasGivenUpNeverStandsInTheWayOfTheOneThatCounts() async throws {
+        let folder = TemporaryFolder()
+        var orphan: (name: String, bytes: [UInt8])?
+        for run in 0..<3 {
+            let log = try openLog(folder)
+            let stream = try log.register(pump)
+            for number in 0..<50 { log.append(pumpBatch(stream, run * 50 + number)) }
+            try await log.close()
+            guard run == 0 else { continue }
+            // The block of the first segment alone, from a copy of the store.
+            let copy = TemporaryFolder()
+            #expect(TemporaryFolder.run("cp", "-r", folder.log, copy.log) == 0)
+            let alone = try openLog(copy)
+            try await alone.seal()
+            try await alone.close()
+            let block = try #require(SealingTests.blocks(copy).first)
+            orphan = (String(block.dropFirst(copy.journal.count + 1)), try readBytes(block))
+        }
+        var log = try openLog(folder)
+        try await log.seal()
+        try await log.close()
+        let left = try #require(orphan)
+        #expect(SealingTests.blocks(folder).count == 1 && !SealingTests.blocks(folder)[0].hasSuffix(left.name))
+        try writeBytes(left.bytes, to: folder.journal + "/" + left.name)
+        for isDatabaseLost in [false, true] {
+            if isDatabaseLost {
+                try writeBytes(left.bytes, to: folder.journal + "/" + left.name)
+                for suffix in ["", "-wal", "-shm"] { try Files.remove(folder.log + "/state.sqlite" + suffix) }
+            }
+            log = try openLog(folder)
+            #expect(log.recovery.setAside.isEmpty)
+            let entries = try await drain(try log.cursor(named: "route/\(isDatabaseLost)", from: .oldest))
+            #expect(entries.compactMap(\.batch).map { $0.raw(of: 0, in: pump) } == (0..<150).map { .int(Int64($0)) })
+            #expect(entries.compactMap(\.gap).isEmpty)
+            #expect(try await log.ledger().isBalanced)
+            try await log.close()
+            #expect(SealingTests.blocks(folder).count == 1)
+        }
+    }
+
     @Test(arguments: [ENOSPC, EIO]) func whileTheDiskRefusesSegmentsStayAsTheyAre(refusal: Int32) async throws {
         let folder = TemporaryFolder()
         var log = try openLog(folder)

@@ -26,6 +26,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String
 
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let sqlite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
@@ -55,7 +56,7 @@ let package = Package(
         module("Definitions", ["Telemetry", yams]),
         module("Acquisition", ["Telemetry", "GatewayCore", logging]),
         module("ModbusAdapter", ["Telemetry", "GatewayCore", "CModbus"]),
-        module("Historian", ["Telemetry", "GatewayCore", "ChunkCodec", grdb, logging]),
+        module("Historian", ["Telemetry", "GatewayCore", "ChunkCodec", grdb, sqlite, logging]),
         module("Scoring", ["Telemetry"]),
         module("Sparkplug", ["Telemetry"]),
         module("Uplink", ["Telemetry", "GatewayCore", "Sparkplug", "CMosquitto", logging]),

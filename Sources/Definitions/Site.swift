@@ -223,24 +223,24 @@ package struct LogSettings: Sendable, Equatable {
     /// How long samples are kept; `nil`: as long as there is room.
     package var keepFor: Duration?
     /// What happens when the disk limit is reached.
-    package var whenFull: WhenFull
+    package var policy: Policy
     /// Most bytes to write in a day, for the life of flash; `nil`: as many as come.
     package var writeBudget: Int64?
 
     /// What a log does when its disk limit is reached.
-    package enum WhenFull: String, Sendable, Hashable, CaseIterable {
+    package enum Policy: String, Sendable, Hashable, CaseIterable {
         case thin, dropOldest, stop
     }
 
     package init(
-        path: String, diskLimit: Int64, commitInterval: Duration, keepFor: Duration? = nil, whenFull: WhenFull = .thin,
+        path: String, diskLimit: Int64, commitInterval: Duration, keepFor: Duration? = nil, policy: Policy = .thin,
         writeBudget: Int64? = nil
     ) {
         self.path = path
         self.diskLimit = diskLimit
         self.commitInterval = commitInterval
         self.keepFor = keepFor
-        self.whenFull = whenFull
+        self.policy = policy
         self.writeBudget = writeBudget
     }
 }

@@ -32,7 +32,8 @@ struct SiteBuilder {
         let scoring = spec.object("scoring") ?? SiteShape.scoring.defaults(at: spec.position, path: spec.path.key("scoring"))
         let clock = spec.object("clock") ?? SiteShape.clock.defaults(at: spec.position, path: spec.path.key("clock"))
         guard let siteName, let logPath = log.text("path"), let diskLimit = log.size("diskLimit"),
-            let commitInterval = log.duration("commitInterval"), let isEnabled = scoring.bool("enabled"),
+            let commitInterval = log.duration("commitInterval"),
+            let policy = log.text("policy").flatMap(LogSettings.Policy.init(rawValue:)), let isEnabled = scoring.bool("enabled"),
             let publishEvery = scoring.duration("publishEvery"),
             let trust = clock.text("trust").flatMap(ClockSettings.Trust.init(rawValue:))
         else { return nil }
@@ -40,7 +41,7 @@ struct SiteBuilder {
             name: siteName, description: metadata.text("description"), devices: devices, assets: assets, routes: builtRoutes,
             log: LogSettings(
                 path: FilePath.resolve(logPath, besideFile: file), diskLimit: diskLimit, commitInterval: commitInterval,
-                keepFor: log.duration("keepFor")),
+                keepFor: log.duration("keepFor"), policy: policy, writeBudget: log.size("writeBudget")),
             scoring: ScoringSettings(isEnabled: isEnabled, publishEvery: publishEvery), clock: ClockSettings(trust: trust),
             file: file)
     }

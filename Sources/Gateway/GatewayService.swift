@@ -72,7 +72,8 @@ package struct GatewayService: Sendable {
         try Historian(
             configuration: HistorianConfiguration(
                 folder: site.log.path, diskLimit: Int(site.log.diskLimit), commitInterval: site.log.commitInterval,
-                keepFor: site.log.keepFor),
+                keepFor: site.log.keepFor, policy: RetentionPolicy(rawValue: site.log.policy.rawValue) ?? .thin,
+                writeBudget: site.log.writeBudget.map { Int($0) }),
             time: time, logger: logger)
     }
 

@@ -32,7 +32,8 @@ final class BlockReader {
         case .failure(.newer(let version)):
             throw GatewayError(
                 .unsupported, resource: "log \(path)", operation: "open",
-                "the block has format version \(version), but this program knows versions up to \(BlockFormat.version): install a newer one")
+                "the block has format version \(version), but this program knows versions up to \(BlockFormat.version): install a newer one"
+            )
         case .failure(.damaged(let reason)): throw GatewayError(.storageCorrupt, resource: "log \(path)", operation: "open", reason)
         }
         let tail = try file.bytes(at: header.indexOffset, count: header.indexBytes)
@@ -80,7 +81,8 @@ final class BlockReader {
     }
 
     /// The summaries of a chunk, of these tags or of all; `nil` where it is damaged.
-    func summaries(_ entry: BlockIndex.Entry, only tags: Set<Int>? = nil, lanes: inout ColumnLanes) throws(GatewayError) -> StreamSummaries? {
+    func summaries(_ entry: BlockIndex.Entry, only tags: Set<Int>? = nil, lanes: inout ColumnLanes) throws(GatewayError) -> StreamSummaries?
+    {
         guard entry.kind == .summaries, let descriptor = descriptor(of: entry) else { return nil }
         let bytes = try file.bytes(at: entry.offset, count: entry.bytes)
         return bytes.withUnsafeBytes { StreamSummaries($0, entry: entry, descriptor: descriptor, only: tags, lanes: &lanes) }

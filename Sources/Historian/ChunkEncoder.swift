@@ -111,6 +111,7 @@ extension ChunkEncoder {
         beginHead()
         head.append(uvarint: UInt64(summaries.bucketNanoseconds))
         lanes.append(summaries.times, to: &head)
+        lanes.append(summaries.ends, to: &head)
         lanes.append(summaries.batches, to: &head)
         var tags = 0
         for tag in 0..<summaries.descriptor.tags.count {

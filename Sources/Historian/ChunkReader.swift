@@ -81,7 +81,8 @@ struct ChunkHead {
         else { return nil }
         self.groups = groups
         if isForBatches {
-            guard let decodedSequences = lanes.integers(sequences, count: rows), let decodedSuppressed = lanes.integers(suppressed, count: rows)
+            guard let decodedSequences = lanes.integers(sequences, count: rows),
+                let decodedSuppressed = lanes.integers(suppressed, count: rows)
             else { return nil }
             self.sequences = decodedSequences
             self.suppressed = decodedSuppressed

@@ -211,7 +211,9 @@ struct ColumnLanes: ~Copyable {
             let length = min(capacity, Int(UnsafeRawBufferPointer(rebasing: slot).littleEndian(UInt16.self, at: 0)))
             let text = slot.dropFirst(2).prefix(length)
             // Zeros at the end of a slot are not in the column, even those that the count includes.
-            if text.count < length { return String(decoding: Array(text) + [UInt8](repeating: 0, count: length - text.count), as: UTF8.self) }
+            if text.count < length {
+                return String(decoding: Array(text) + [UInt8](repeating: 0, count: length - text.count), as: UTF8.self)
+            }
             return String(decoding: text, as: UTF8.self)
         }
     }

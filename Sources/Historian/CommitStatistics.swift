@@ -4,6 +4,14 @@ package struct CommitStatistics: Sendable, Hashable {
     package var commits: UInt64 = 0
     /// Bytes of records that reached the disk.
     package var bytes: UInt64 = 0
+    /// Bytes that went to disk in all: pages of segments and of the database, blocks.
+    package var bytesWritten: UInt64 = 0
+    /// Samples in them.
+    package var samples: UInt64 = 0
+    /// How long the log waits between commits: longer than asked for where the write budget demands it.
+    package var commitInterval: Duration = .zero
+    /// Whether more is written than the budget allows, even so.
+    package var isOverBudget = false
     /// Bytes of blocks written beside them.
     package var bytesSealed: UInt64 = 0
     /// Commits that the disk refused.

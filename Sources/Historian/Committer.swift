@@ -26,6 +26,10 @@ actor Committer {
     private var leaving: [Segment] = []
     /// Being sealed or thinned; the room for what comes of it is kept free.
     private var beingSealed: [Segment] = []
+    /// By the runs before.
+    private let earlierBytesWritten: UInt64
+    private var budget: WriteBudget?
+    private var isOverBudget = false
     /// Segments that cannot be made smaller, by number.
     private var unsealable: Set<UInt64> = []
 
@@ -33,6 +37,8 @@ actor Committer {
 
     /// How often cursors and ledger are saved.
     private static let snapshotInterval = Duration.seconds(1)
+    /// What a file system writes at least.
+    private static let pageBytes = 4096
     /// Bytes encoded before they are written.
     private static let bufferBytes = 1 << 20
 
@@ -43,6 +49,8 @@ actor Committer {
         self.core = core
         self.access = access
         isSnapshotFailing = !access.isOpen
+        earlierBytesWritten = saved.bytesWritten
+        budget = configuration.writeBudget.map { WriteBudget(bytesPerDay: $0, shortest: configuration.commitInterval, now: time.now) }
         self.saved = saved
         self.configuration = configuration
         self.time = time
@@ -55,18 +63,40 @@ actor Committer {
 
     nonisolated var currentStatistics: CommitStatistics { statistics.withLock { $0 } }
 
-    /// One turn of the loop: commits, and saves the state when that is due.
-    func turn() {
-        if isClosed { return }
+    /// One turn of the loop: commits, and saves the state when that is due. Returns how long to wait until the next.
+    @discardableResult
+    func turn() -> Duration {
+        let interval = budget?.interval ?? configuration.commitInterval
+        if isClosed { return interval }
         commit()
         if time.now >= snapshotDue {
-            snapshotDue = time.now.advanced(by: Committer.snapshotInterval)
-            guard access.isOpen else { return }
+            snapshotDue = time.now.advanced(by: max(Committer.snapshotInterval, interval))
+            guard access.isOpen else { return interval }
             try? removeLeaving()
             removeExpired()
             removeThinnest()
             snapshot()
         }
+        account(0)
+        return budget?.interval ?? interval
+    }
+
+    /// Counts bytes that went to disk, and keeps within the budget.
+    private func account(_ bytes: Int, samples: Int = 0) {
+        budget?.didWrite(bytes, at: time.now)
+        let (interval, isOver) = (budget?.interval ?? configuration.commitInterval, budget?.isExceeded ?? false)
+        statistics.withLock { statistics in
+            statistics.bytesWritten += UInt64(bytes)
+            statistics.samples += UInt64(samples)
+            statistics.commitInterval = interval
+            statistics.isOverBudget = isOver
+        }
+        if isOver, !isOverBudget {
+            logger.warning(
+                "log writes more than its budget even with the rarest commits: raise writeBudget, poll less often, or widen deadbands",
+                metadata: ["folder": "\(configuration.folder)", "write_budget": "\(configuration.writeBudget ?? 0)"])
+        }
+        isOverBudget = isOver
     }
 
     /// Commits and saves now. Throws what stands in the way.
@@ -145,7 +175,12 @@ actor Committer {
                 entry, into: &buffer, descriptor: { core.descriptor(of: $0) }, tagCount: { tagCounts[Int($0.rawValue)] })
         }
         try makeRoom(for: buffer.count)
+        let firstPage = writer.bytes / Committer.pageBytes
         try writer.write(buffer)
+        let samples = entries.reduce(0) { sum, entry in
+            if case .batch(let batch) = entry.content { sum + batch.sampleCount(of: tagCounts[Int(batch.stream.rawValue)]) } else { sum }
+        }
+        account(((writer.bytes - 1) / Committer.pageBytes - firstPage + 1) * Committer.pageBytes, samples: samples)
         let count = buffer.count
         if buffer.capacity > 4 * Committer.bufferBytes { buffer = [] }
         return count
@@ -369,6 +404,7 @@ actor Committer {
             return
         }
         statistics.withLock { $0.bytesSealed += UInt64(block.bytes) }
+        account(block.bytes)
         leaving += old
         do throws(GatewayError) {
             try removeLeaving()
@@ -382,10 +418,13 @@ actor Committer {
     /// Saves cursors, ledger and segments as they are on disk.
     @discardableResult
     private func snapshot() -> GatewayError? {
-        let state = core.snapshot()
+        var state = core.snapshot()
+        state.bytesWritten = saved.bytesWritten
         guard state != saved else { return nil }
+        // To write down only that something was written would never come to an end.
+        state.bytesWritten = earlierBytesWritten &+ statistics.withLock { $0.bytesWritten }
         do throws(GatewayError) {
-            try access.save(state, over: saved)
+            account(try access.save(state, over: saved))
         } catch {
             if !isSnapshotFailing {
                 logger.error("cursors and ledger cannot be saved", metadata: ["error_chain": .chain(of: error)])

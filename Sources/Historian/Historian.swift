@@ -105,11 +105,12 @@ package final class Historian: TelemetryLog {
 
     private func commit() async throws {
         var deadline = time.now
+        var interval = configuration.commitInterval
         do {
             while true {
-                deadline = max(deadline.advanced(by: configuration.commitInterval), time.now)
+                deadline = max(deadline.advanced(by: interval), time.now)
                 try await time.sleep(until: deadline)
-                await committer.turn()
+                interval = await turn()
             }
         } catch {
             // What stands in the way was logged when it came up.
@@ -117,6 +118,9 @@ package final class Historian: TelemetryLog {
             throw error
         }
     }
+
+    /// One turn of the commit loop, for whoever drives the time; returns how long to wait until the next.
+    func turn() async -> Duration { await committer.turn() }
 
     /// Commits what was appended and saves cursors and ledger, now.
     package func flush() async throws { try await committer.flush() }

@@ -13,6 +13,8 @@ package struct HistorianConfiguration: Sendable {
     package var keepFor: Duration?
     /// What happens when the disk limit is reached.
     package var policy: RetentionPolicy
+    /// Most bytes to write in a day, for the life of flash; `nil`: as many as come.
+    package var writeBudget: Int?
     /// Most bytes of the newest batches in memory.
     package var memoryTailBytes: Int
     /// What carries out the changes of files.
@@ -29,13 +31,15 @@ package struct HistorianConfiguration: Sendable {
 
     package init(
         folder: String, diskLimit: Int, commitInterval: Duration = .milliseconds(100), keepFor: Duration? = nil,
-        policy: RetentionPolicy = .thin, memoryTailBytes: Int = 8 << 20, disk: any StoreDisk = SystemDisk(), boot: BootID = .current()
+        policy: RetentionPolicy = .thin, writeBudget: Int? = nil, memoryTailBytes: Int = 8 << 20, disk: any StoreDisk = SystemDisk(),
+        boot: BootID = .current()
     ) {
         self.folder = folder
         self.diskLimit = diskLimit
         self.commitInterval = commitInterval
         self.keepFor = keepFor
         self.policy = policy
+        self.writeBudget = writeBudget
         self.memoryTailBytes = memoryTailBytes
         self.disk = disk
         self.boot = boot
@@ -57,6 +61,7 @@ package struct HistorianConfiguration: Sendable {
         }
         if commitInterval < .milliseconds(1) { throw invalid("commitInterval is \(commitInterval), but must be at least 1 ms") }
         if let keepFor, keepFor <= .zero { throw invalid("keepFor is \(keepFor), but must be longer than nothing") }
+        if let writeBudget, writeBudget < 1 << 20 { throw invalid("writeBudget is \(writeBudget), but must be at least \(1 << 20)") }
         if memoryTailBytes < 64 << 10 { throw invalid("memoryTailBytes is \(memoryTailBytes), but must be at least \(64 << 10)") }
     }
 }

@@ -227,7 +227,8 @@ extension LogCore.State {
 
     /// Puts a block in the place of the neighbours that it was made of; `false` where they are not what they were any more.
     mutating func replace(_ old: [Segment], by block: Segment, thinned: StreamTallies) -> Bool {
-        guard let first = old.first, let start = segments.firstIndex(where: { $0.number == first.number }), start + old.count <= segments.count,
+        guard let first = old.first, let start = segments.firstIndex(where: { $0.number == first.number }),
+            start + old.count <= segments.count,
             zip(segments[start...], old).allSatisfy({ $0.fileName == $1.fileName && $0.isMissing == $1.isMissing })
         else { return false }
         segments.replaceSubrange(start..<(start + old.count), with: [block])

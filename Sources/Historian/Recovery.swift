@@ -157,7 +157,8 @@ struct Recovery {
         return try SegmentReader.header(path: path)
             .map { header in
                 LogFile(
-                    name: name, number: header.number, firstNumber: header.number, epoch: header.epoch, base: header.base, end: nil, rank: 0)
+                    name: name, number: header.number, firstNumber: header.number, epoch: header.epoch, base: header.base, end: nil, rank: 0
+                )
             }
     }
 
@@ -168,7 +169,9 @@ struct Recovery {
     /// they are removed oldest first, and only when the catalogue names the block. Of two tries to seal, the larger one stays.
     private mutating func withoutReplaced(_ files: [LogFile]) -> [LogFile] {
         let named = files.filter { file in state.segments.contains { file.isNamed(by: $0) } }
-        var kept = files.filter { file in !named.contains { $0.name != file.name && $0.overlaps(file) } || named.contains { $0.name == file.name } }
+        var kept = files.filter { file in
+            !named.contains { $0.name != file.name && $0.overlaps(file) } || named.contains { $0.name == file.name }
+        }
         for block in kept.sorted(by: { ($0.rank, $1.span) < ($1.rank, $0.span) }) where block.rank > 0 {
             guard kept.contains(where: { $0.name == block.name }), !named.contains(where: { $0.name == block.name }) else { continue }
             let parts = kept.filter { $0.name != block.name && $0.overlaps(block) }
@@ -185,7 +188,8 @@ struct Recovery {
         var ordered: [LogFile] = []
         for file in files.sorted(by: { $0.number < $1.number }) {
             if let before = ordered.last, file.base < before.base || before.end.map({ file.base <= $0 }) ?? false {
-                setAside(journal + "/" + file.name, file.name, "its header says base position \(file.base), after \(before.end ?? before.base)")
+                setAside(
+                    journal + "/" + file.name, file.name, "its header says base position \(file.base), after \(before.end ?? before.base)")
             } else {
                 ordered.append(file)
             }

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import GRDB
+internal import GRDBSQLite
 internal import GatewayCore
 internal import Telemetry
 
@@ -33,6 +34,8 @@ struct StoredState: Hashable {
     var streams: [StreamID: Stream] = [:]
     var cursors: [String: Cursor] = [:]
     var segments: [Segment] = []
+    /// What the store has written to the medium in all.
+    var bytesWritten: UInt64 = 0
     /// In the order of their epochs.
     var runs: [ProcessRun] = []
 
@@ -134,6 +137,7 @@ final class StateStore: Sendable {
             sql: """
                 ALTER TABLE segment ADD COLUMN form INTEGER NOT NULL DEFAULT 0;
                 ALTER TABLE segment ADD COLUMN first INTEGER NOT NULL DEFAULT 0;
+                ALTER TABLE store ADD COLUMN written INTEGER NOT NULL DEFAULT 0;
                 """)
     }
 
@@ -161,6 +165,7 @@ final class StateStore: Sendable {
             state.epoch = UInt32(truncatingIfNeeded: row["epoch"] as Int64)
             state.position = UInt64(bitPattern: row["position"])
             state.removedThrough = UInt64(bitPattern: row["removedThrough"])
+            state.bytesWritten = (row["written"] as Int64?).map { UInt64(bitPattern: $0) } ?? 0
         }
         for row in try Row.fetchAll(database, sql: "SELECT * FROM stream") {
             let (id, descriptor) = try decode(row["descriptor"]) { JournalRecord.descriptor(from: &$0) }
@@ -244,8 +249,11 @@ final class StateStore: Sendable {
         do {
             try queue.write { database in
                 try database.execute(
-                    sql: "UPDATE store SET epoch = ?, position = ?, removedThrough = ?",
-                    arguments: [Int64(new.epoch), Int64(bitPattern: new.position), Int64(bitPattern: new.removedThrough)])
+                    sql: "UPDATE store SET epoch = ?, position = ?, removedThrough = ?, written = ?",
+                    arguments: [
+                        Int64(new.epoch), Int64(bitPattern: new.position), Int64(bitPattern: new.removedThrough),
+                        Int64(bitPattern: new.bytesWritten),
+                    ])
                 for (id, stream) in new.streams where old.streams[id] != stream { try StateStore.save(stream, id, in: database) }
                 for (name, cursor) in new.cursors where old.cursors[name] != cursor {
                     try StateStore.save(cursor, name, over: old.cursors[name], in: database)
@@ -272,6 +280,20 @@ final class StateStore: Sendable {
             throw StateStore.wrap(error, path: path, operation: "register stream")
         }
     }
+
+    /// Bytes that SQLite has written since the last call: each page to the write-ahead log and, at a checkpoint, to the database.
+    func takeBytesWritten() -> Int {
+        let pages = queue.inDatabase { database -> Int in
+            var current: Int32 = 0
+            var highest: Int32 = 0
+            sqlite3_db_status(database.sqliteConnection, SQLITE_DBSTATUS_CACHE_WRITE, &current, &highest, 1)
+            return Int(current)
+        }
+        return pages * 2 * StateStore.pageBytes
+    }
+
+    /// A page of the database and its frame's head.
+    private static let pageBytes = 4096 + 24
 
     func close() throws(GatewayError) {
         do {

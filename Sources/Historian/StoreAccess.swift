@@ -154,7 +154,13 @@ final class StoreAccess: Sendable {
     /// Notes the epoch beside the lock, too.
     func note(epoch: UInt32) { state.withLock { $0.lock?.note(epoch: epoch) } }
 
-    func save(_ new: StoredState, over old: StoredState) throws(GatewayError) { try store(for: "save").save(new, over: old) }
+    /// Returns how many bytes that costs the medium.
+    @discardableResult
+    func save(_ new: StoredState, over old: StoredState) throws(GatewayError) -> Int {
+        let store = try store(for: "save")
+        try store.save(new, over: old)
+        return store.takeBytesWritten()
+    }
 
     /// Enters a stream. Without room for that the stream stays in memory for now: every segment describes its streams itself, and the next
     /// snapshot enters it.

@@ -6,6 +6,8 @@ struct StreamSummaries {
     let bucketNanoseconds: Int64
     /// When each bucket begins; in the order of the log, which clock steps may lead back in time.
     private(set) var times: [Int64] = []
+    /// The newest time in each bucket.
+    private(set) var ends: [Int64] = []
     /// Batches in each bucket.
     private(set) var batches: [Int64] = []
     private(set) var tags: [TagSummary]
@@ -21,6 +23,7 @@ struct StreamSummaries {
         for row in 0..<chunk.count {
             let time = chunk.time(of: row, clock: clock)
             begin(bucketOf: time)
+            ends[ends.count - 1] = max(ends[ends.count - 1], time)
             batches[batches.count - 1] += 1
             chunk.forEachValue(in: row, of: descriptor) { tag, status, slot in
                 tags[tag].add(time: time, status: status, slot: slot)
@@ -33,6 +36,7 @@ struct StreamSummaries {
         var next = [Int](repeating: 0, count: tags.count)
         for bucket in finer.times.indices {
             begin(bucketOf: finer.times[bucket])
+            ends[ends.count - 1] = max(ends[ends.count - 1], finer.ends[bucket])
             batches[batches.count - 1] += finer.batches[bucket]
             for tag in tags.indices {
                 let summary = finer.tags[tag]
@@ -48,6 +52,7 @@ struct StreamSummaries {
         let start = time &- (remainder < 0 ? remainder + bucketNanoseconds : remainder)
         if times.last == start { return }
         times.append(start)
+        ends.append(start)
         batches.append(0)
         for tag in tags.indices { tags[tag].beginBucket() }
     }
@@ -94,13 +99,15 @@ extension StreamSummaries {
         guard CRC32C.checksum(UnsafeRawBufferPointer(rebasing: head[4...])) == head.littleEndian(UInt32.self, at: 0) else { return nil }
         var reader = ByteReader(UnsafeRawBufferPointer(rebasing: head[4...]))
         guard let bucket = reader.uvarint(), bucket > 0, bucket <= UInt64(Int64.max), let times = reader.framed(),
-            let batches = reader.framed(), let decodedTimes = lanes.integers(times, count: entry.rows),
+            let ends = reader.framed(), let batches = reader.framed(), let decodedEnds = lanes.integers(ends, count: entry.rows),
+            let decodedTimes = lanes.integers(times, count: entry.rows),
             let decodedBatches = lanes.integers(batches, count: entry.rows),
             let groups = ChunkHead.groups(from: &reader, tags: descriptor.tags.count, headBytes: entry.headBytes, chunkBytes: bytes.count)
         else { return nil }
         self.descriptor = descriptor
         bucketNanoseconds = Int64(bucket)
         self.times = decodedTimes
+        self.ends = decodedEnds
         self.batches = decodedBatches
         tags = descriptor.tags.map { TagSummary($0) }
         for group in groups {

@@ -101,7 +101,10 @@ struct LedgerCommand: AsyncParsableCommand {
             let sentence: String
         }
 
-        init(_ ledger: Ledger, devices: [DeviceOutages]?) {
+        let storage: StorageAccount
+
+        init(_ ledger: Ledger, storage: StorageAccount, devices: [DeviceOutages]?) {
+            self.storage = storage
             self.devices = devices?.flatMap { device in
                 device.outages.map { outage in
                     Device(
@@ -145,14 +148,18 @@ struct LedgerCommand: AsyncParsableCommand {
             if let since { ledger = ledger.limited(to: since.timestamp(now: now)) }
             let start = since?.timestamp(now: now) ?? now.advanced(by: LedgerCommand.deviceSpan)
             let deviceOutages = devices ? try reader.deviceOutages(since: start) : nil
-            if json { try Output.json(Report(ledger, devices: deviceOutages)) } else { printText(ledger, deviceOutages) }
+            if json {
+                try Output.json(Report(ledger, storage: try reader.storage(), devices: deviceOutages))
+            } else {
+                printText(ledger, deviceOutages, try reader.storage())
+            }
             guard !isBalanced else { return }
             for imbalance in imbalances { Output.trouble("does not balance: \(imbalance)") }
             throw ExitCode.failure
         }
     }
 
-    private func printText(_ ledger: Ledger, _ devices: [DeviceOutages]?) {
+    private func printText(_ ledger: Ledger, _ devices: [DeviceOutages]?, _ storage: StorageAccount) {
         printTags(ledger)
         Output.line("")
         printReaders(ledger.total)
@@ -163,6 +170,7 @@ struct LedgerCommand: AsyncParsableCommand {
             for outage in device.outages { Output.line(outage.sentence(device: device.device)) }
         }
         Output.line("")
+        Output.line(storage.sentence)
         let total = ledger.total
         let lost = total.cursors.reduce(0) { $0 + $1.evicted + $1.refused } + total.notOnDisk
         Output.line(

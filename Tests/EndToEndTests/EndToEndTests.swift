@@ -213,6 +213,7 @@ struct EndToEndTests {
         let ledger = try await TestSite.command(["ledger", site.logPath])
         #expect(ledger.status == 0, "\(ledger.output.joined(separator: "\n")) \(ledger.errors)")
         let kept = try await TestSite.command(["query", site.logPath, "--json"])
-        #expect(kept.output.count >= 100, "\(kept.output.count) \(kept.errors) \(gateway.errorText) \(ledger.output.joined(separator: "\n"))")
+        #expect(
+            kept.output.count >= 100, "\(kept.output.count) \(kept.errors) \(gateway.errorText) \(ledger.output.joined(separator: "\n"))")
     }
 }

@@ -33,7 +33,8 @@ struct SealingTests {
         let isWild = Int.random(in: 0..<5, using: &random) == 0
         for (tag, offset) in zip(descriptor.tags, descriptor.offsets) where isWild || Int.random(in: 0..<3, using: &random) == 0 {
             for place in offset..<(offset + tag.slotWidth) {
-                batch.values[place] = isWild ? UInt8.random(in: 0...255, using: &random) : UInt8(truncatingIfNeeded: number / 7 * (place & 1))
+                batch.values[place] =
+                    isWild ? UInt8.random(in: 0...255, using: &random) : UInt8(truncatingIfNeeded: number / 7 * (place & 1))
             }
             // A string's slot may hold anything, too.
         }
@@ -53,7 +54,9 @@ struct SealingTests {
         }
         if Int.random(in: 0..<6, using: &random) == 0 { batch.time.nanoseconds += Int64.random(in: -1_000_000...1_000_000, using: &random) }
         if Int.random(in: 0..<6, using: &random) == 0 { batch.isTimeUncertain = true }
-        if Int.random(in: 0..<6, using: &random) == 0 { batch.sourceTime = Timestamp(nanoseconds: Int64.random(in: 0 ... .max, using: &random)) }
+        if Int.random(in: 0..<6, using: &random) == 0 {
+            batch.sourceTime = Timestamp(nanoseconds: Int64.random(in: 0 ... .max, using: &random))
+        }
         return batch
     }
 

@@ -20,6 +20,7 @@ struct StateStoreTests {
                     ALTER TABLE segment DROP COLUMN lost;
                     ALTER TABLE segment DROP COLUMN form;
                     ALTER TABLE segment DROP COLUMN first;
+                    ALTER TABLE store DROP COLUMN written;
                     DROP TABLE clock;
                     DROP TABLE outage;
                     DROP TABLE outageSum;

@@ -86,7 +86,8 @@ struct TortureOracle {
 
     func open() throws(GatewayError) -> Historian {
         try Historian(
-            configuration: HistorianConfiguration(folder: folder, diskLimit: diskLimit, policy: .dropOldest), time: SteppingTime(), logger: TortureOracle.logger)
+            configuration: HistorianConfiguration(folder: folder, diskLimit: diskLimit, policy: .dropOldest), time: SteppingTime(),
+            logger: TortureOracle.logger)
     }
 
     /// Opens, judges, closes.

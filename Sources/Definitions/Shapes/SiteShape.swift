@@ -134,7 +134,14 @@ enum SiteShape {
             Field("path", .text(.filePath("data")), default: "data", "The folder of the log, relative to this file."),
             Field(
                 "diskLimit", .size(8 * 1_048_576...64 * 1_099_511_627_776), default: "1GiB",
-                "Bytes the log may take on disk; the oldest samples go first."),
+                "Bytes the log may take on disk, all of its files together."),
+            Field(
+                "policy", .word(LogSettings.Policy.allCases.map(\.rawValue)), default: "thin",
+                "What happens at the disk limit: old samples that everybody has become summaries per minute, then per hour, before they go; "
+                    + "the oldest go; or new ones are not kept."),
+            Field(
+                "writeBudget", .size(64 * 1_048_576...64 * 1_099_511_627_776),
+                "Bytes to write to disk in a day, for the life of flash: commits become rarer, up to one in ten seconds, to keep it."),
             Field(
                 "commitInterval", .duration(.milliseconds(10)...(.seconds(10))), default: "100ms",
                 "How often samples are made durable: what a power cut can lose."),

@@ -5,7 +5,8 @@ struct SummarySlice: Sendable {
     var stream: StreamID
     /// When each bucket begins, nanoseconds since 1970.
     var times: [Int64]
-    var bucketNanoseconds: Int64
+    /// The newest time in each bucket.
+    var ends: [Int64]
     /// One per chosen tag, in the order of the selection.
     var tags: [TagSummary]
 }
@@ -44,7 +45,9 @@ struct BlockSections: SectionSource {
         var counts: [StreamID: [UInt64]] = [:]
         var lanes = ColumnLanes()
         for entry in reader?.index?.entries ?? [] {
-            guard let tags = request.selection.tags[entry.stream], let reader, let descriptor = reader.descriptor(of: entry) else { continue }
+            guard let tags = request.selection.tags[entry.stream], let reader, let descriptor = reader.descriptor(of: entry) else {
+                continue
+            }
             switch entry.kind {
             case .batches:
                 guard let chunk = try ChunkColumns(entry, of: reader, descriptor: descriptor, tags: tags, lanes: &lanes) else { continue }
@@ -59,7 +62,7 @@ struct BlockSections: SectionSource {
                 let chosen = tags.map { found.tags[$0] }
                 for tag in chosen { report.thinned &+= UInt64(clamping: zip(tag.good, tag.bad).reduce(Int64(0)) { $0 &+ $1.0 &+ $1.1 }) }
                 summaries.append(
-                    SummarySlice(stream: entry.stream, times: found.times, bucketNanoseconds: found.bucketNanoseconds, tags: chosen))
+                    SummarySlice(stream: entry.stream, times: found.times, ends: found.ends, tags: chosen))
             }
         }
         countMissing(counts)
@@ -121,7 +124,8 @@ private struct ChunkColumns {
                     let column = encoded.flatMap {
                         ChunkColumns.column($0[tag - group.firstTag], tag: tag, descriptor: descriptor, head: head, lanes: &lanes)
                     }
-                    columns.append(column ?? TagColumn(tag: tag, rows: [], quality: [], values: ChunkColumns.none(descriptor.tags[tag].dataType)))
+                    columns.append(
+                        column ?? TagColumn(tag: tag, rows: [], quality: [], values: ChunkColumns.none(descriptor.tags[tag].dataType)))
                     next += 1
                 }
             }
@@ -180,7 +184,8 @@ private struct ChunkColumns {
         let isWhole = times.allSatisfy { $0 >= from && $0 < to } && head.positions.allSatisfy { $0 <= end }
         if isWhole {
             var slice = StreamSlice(
-                stream: stream, descriptor: descriptor, positions: head.positions.map { UInt64(bitPattern: $0) }, times: times, columns: columns)
+                stream: stream, descriptor: descriptor, positions: head.positions.map { UInt64(bitPattern: $0) }, times: times,
+                columns: columns)
             slice.isTimeUncertain = uncertain
             slice.sourceTimes = sourceTimes
             return slice
@@ -188,7 +193,8 @@ private struct ChunkColumns {
         let kept = times.indices.filter { times[$0] >= from && times[$0] < to && head.positions[$0] <= end }
         guard !kept.isEmpty else { return nil }
         var slice = StreamSlice(
-            stream: stream, descriptor: descriptor, positions: kept.map { UInt64(bitPattern: head.positions[$0]) }, times: kept.map { times[$0] },
+            stream: stream, descriptor: descriptor, positions: kept.map { UInt64(bitPattern: head.positions[$0]) },
+            times: kept.map { times[$0] },
             columns: columns.map { $0.keeping(kept, of: times.count) })
         if !uncertain.isEmpty { slice.isTimeUncertain = kept.map { uncertain[$0] } }
         if !sourceTimes.isEmpty { for (place, row) in kept.enumerated() { slice.sourceTimes[place] = sourceTimes[row] } }

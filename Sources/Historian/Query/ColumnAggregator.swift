@@ -133,10 +133,10 @@ struct ColumnAggregator<Value: ColumnValue> {
                 let sum = summary.sum[bucket]
                 mean = sum.isNaN ? nil : sum / Double(good)
             }
-            let (end, overflow) = start.addingReportingOverflow(slice.bucketNanoseconds)
             try aggregator.add(
                 BucketSummary(
-                    times: start..<(overflow ? .max : end), good: good, bad: Int(summary.bad[bucket]), count: good, minimum: least, maximum: most,
+                    times: start..<max(start + 1, slice.ends[bucket] &+ 1), good: good, bad: Int(summary.bad[bucket]), count: good,
+                    minimum: least, maximum: most,
                     last: last, mean: mean))
         }
     }

@@ -101,7 +101,9 @@ struct JournalSections: SectionSource {
             isHoleCounted = true
             let streams = request.streams
             var readable = StreamTallies()
-            for content in try SegmentWalk.contents(of: walk.segment, journal: journal, catalogue: { streams[$0] }) { readable += content.tallies }
+            for content in try SegmentWalk.contents(of: walk.segment, journal: journal, catalogue: { streams[$0] }) {
+                readable += content.tallies
+            }
             let missing = walk.segment.tallies.subtracting(readable)
             report.damaged &+= request.selection.samples(in: missing)
         }

@@ -27,6 +27,19 @@ def columns(folder):
         write(folder, TARGETS[kind], (int(rows) - 1).to_bytes(2, "little") + column)
 
 
+def blocks(folder):
+    """A byte that chooses, rows, bytes of the head; then the header, the index, or a chunk."""
+    for name, kind in (("block", 2), ("block-thinned", 3)):
+        text = (ROOT / f"Tests/HistorianTests/Golden/{name}.hex").read_text(encoding="utf-8")
+        block = bytes.fromhex("".join(re.sub(r"#.*", "", line) for line in text.splitlines()))
+        start = int.from_bytes(block[56:64], "little")
+        index = block[start:]
+        rows, head, size = (int.from_bytes(index[place:place + 4], "little") for place in (12, 16, 20))
+        write(folder, "Block", bytes(4) + block[:80])
+        write(folder, "Block", bytes([1, 0, 0, 0]) + index)
+        write(folder, "Block", bytes([kind, (rows - 1) & 0xFF, (rows - 1) >> 8, head]) + block[80:80 + size])
+
+
 def journal(folder):
     """The header, and each record as its kind and payload."""
     text = (ROOT / "Tests/HistorianTests/Golden/segment.hex").read_text(encoding="utf-8")
@@ -41,4 +54,5 @@ def journal(folder):
 
 if __name__ == "__main__":
     columns(Path(sys.argv[1]))
+    blocks(Path(sys.argv[1]))
     journal(Path(sys.argv[1]))

@@ -7,14 +7,14 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 seconds=${FUZZ_SECONDS:-60}
-read -r -a targets <<< "${FUZZ:-ColumnIntegers ColumnFloats ColumnTexts JournalRecord SparkplugPayload}"
+read -r -a targets <<< "${FUZZ:-ColumnIntegers ColumnFloats ColumnTexts JournalRecord Block SparkplugPayload}"
 build=.build-fuzz
 flags=(-O -g -sanitize=fuzzer,address -parse-as-library -swift-version 6 -package-name indusedge -I "$build"
     -enable-upcoming-feature ExistentialAny -enable-upcoming-feature InternalImportsByDefault
     -enable-upcoming-feature MemberImportVisibility -use-ld=lld)
 mkdir -p "$build" "$build/artifacts"
 
-# Modules as far as the targets need them: of the Historian the journal's codec, which has no dependencies.
+# Modules as far as the targets need them: of the Historian the codecs of journal and blocks, of the core what they mention.
 module() {
     local name=$1
     shift
@@ -23,7 +23,9 @@ module() {
 module Telemetry Sources/Telemetry/*.swift
 module ChunkCodec Sources/ChunkCodec/*.swift
 module Sparkplug Sources/Sparkplug/*.swift
-module Historian Sources/Historian/{ByteCoding,CRC32C,JournalFormat,JournalRecord,Tally}.swift
+module GatewayCore Sources/GatewayCore/{BootID,ClockDiscipline,MonotonicInstant}.swift
+module Historian -enable-testing Sources/Historian/{ByteCoding,CRC32C,JournalFormat,JournalRecord,Tally,Segment,ClockBook}.swift \
+    Sources/Historian/{BlockFormat,ChunkRows,ChunkEncoder,ChunkReader,ColumnLanes,StreamSummaries,TagSummary}.swift
 
 # A target begins with what the golden files hold.
 python3 scripts/fuzz-seeds.py "$build/corpus"

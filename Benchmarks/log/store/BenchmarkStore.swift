@@ -52,9 +52,10 @@ final class BenchmarkStore {
         }
     }
 
-    /// Commits and seals everything.
+    /// Commits and seals everything; only a start of the process ends the segment that grows.
     func settle() async throws {
-        try await log.flush()
+        try await close()
+        try reopen()
         try await log.seal()
     }
 

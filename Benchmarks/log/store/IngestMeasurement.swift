@@ -41,7 +41,8 @@ struct IngestMeasurement {
         let appended = UInt64(seconds + IngestMeasurement.warmUpSeconds) * 1_000_000
         let ledger = try await log.ledger()
         let wall = end.seconds - start.seconds
-        let samples = Double(driver.batches(in: seconds, groups: streams.count, hertz: IngestMeasurement.hertz)) * Double(IngestMeasurement.tags)
+        let samples =
+            Double(driver.batches(in: seconds, groups: streams.count, hertz: IngestMeasurement.hertz)) * Double(IngestMeasurement.tags)
         let percent = (end.processorSeconds - start.processorSeconds) / wall * 100
         print("ingest: \(decimal(samples / wall / 1e6)) M samples/s for \(decimal(wall)) s on \(Machine.fileSystem(of: store.folder))")
         print("        CPU \(decimal(percent)) % of one core with the generator, which takes \(decimal(idle)) % alone")
@@ -95,7 +96,8 @@ struct IngestMeasurement {
         while time.now < deadline {
             for _ in 0..<1000 {
                 let group = batches % streams.count
-                try await store.load(tables[group % tables.count].batch(batches / streams.count + group * 37, of: streams[group], at: time.utc))
+                try await store.load(
+                    tables[group % tables.count].batch(batches / streams.count + group * 37, of: streams[group], at: time.utc))
                 batches += 1
             }
         }

@@ -10,7 +10,7 @@ struct LogBenchmark {
     private var folders: [String] = []
     private var parts: [String] = []
 
-    private static let parts = ["ingest", "maximum", "small-site", "size", "query", "opening", "memory"]
+    private static let parts = ["codec", "ingest", "maximum", "small-site", "size", "query", "opening", "memory"]
     /// How long the store that is opened may be filled.
     private static let fillingSecondsMax = 400
 
@@ -24,7 +24,7 @@ struct LogBenchmark {
                     """.utf8))
             exit(2)
         }
-        if benchmark.parts.count == 1 { return try await benchmark.measure(benchmark.parts[0]) }
+        if benchmark.parts.count == 1, benchmark.parts != ["codec"] { return try await benchmark.measure(benchmark.parts[0]) }
         let path = FigureLog.folder
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         print("seed \(benchmark.seed), \(ProcessInfo.processInfo.activeProcessorCount) cores, \(Machine.fileSystem(of: path))\n")
@@ -47,13 +47,18 @@ struct LogBenchmark {
         }
     }
 
-    /// Starts this program again for one part, so that no part sees memory or counters of another.
+    /// Starts this program again for one part, so that no part sees memory or counters of another; the codec has a program of its own.
     private func start(_ part: String) throws {
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
-        process.arguments =
-            ["--only", part, "--seconds", "\(seconds)", "--samples", "\(samples)", "--seed", "\(seed)"]
-            + folders.flatMap { ["--series", $0] }
+        let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+        let signals = ["--seed", "\(seed)"] + folders.flatMap { ["--series", $0] }
+        if part == "codec" {
+            process.executableURL = program.deletingLastPathComponent().appendingPathComponent("log-codec-bench")
+            process.arguments = signals
+        } else {
+            process.executableURL = program
+            process.arguments = ["--only", part, "--seconds", "\(seconds)", "--samples", "\(samples)"] + signals
+        }
         try process.run()
         process.waitUntilExit()
         if process.terminationStatus != 0 { exit(1) }

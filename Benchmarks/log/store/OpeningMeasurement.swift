@@ -39,7 +39,7 @@ struct OpeningMeasurement {
             last.opening = start.duration(to: time.now).milliseconds
             let samples = poll * OpeningMeasurement.groups * OpeningMeasurement.tags
             print(
-                "  " + padded("\(samples)", 14) + padded("\(store.blocks)", 8) + padded(decimal(Double(store.bytes) / 1048576), 12)
+                "  " + padded("\(samples)", 14) + padded("\(store.blocks)", 8) + padded(decimal(Double(store.bytes) / 1_048_576), 12)
                     + padded(decimal(last.opening), 10) + decimal(last.looking))
         }
         print()

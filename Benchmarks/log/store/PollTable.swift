@@ -74,6 +74,7 @@ struct PollTable: Sendable {
     func batch(_ poll: Int, of stream: StreamID, at time: Timestamp) -> SampleBatch {
         let start = (poll % polls) * pollBytes
         return SampleBatch(
-            stream: stream, time: time, quality: [QualityRun(count: tags.count, status: .good)], values: Array(slots[start..<(start + pollBytes)]))
+            stream: stream, time: time, quality: [QualityRun(count: tags.count, status: .good)],
+            values: Array(slots[start..<(start + pollBytes)]))
     }
 }

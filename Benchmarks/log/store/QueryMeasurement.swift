@@ -49,7 +49,8 @@ struct QueryMeasurement {
                 }
             }
             precondition(found == QueryMeasurement.polls, "\(found) values of \(QueryMeasurement.polls)")
-            let layout = BucketLayout(window: BenchmarkStore.epoch..<(BenchmarkStore.epoch + 86_401 * 1_000_000_000), width: 3_600_000_000_000)
+            let layout = BucketLayout(
+                window: BenchmarkStore.epoch..<(BenchmarkStore.epoch + 86_401 * 1_000_000_000), width: 3_600_000_000_000)
             let mean = try median {
                 _ = try reader.buckets(of: [series], [.mean], layout: layout, in: try reader.snapshot()) { _ in true }
             }

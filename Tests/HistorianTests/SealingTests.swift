@@ -33,7 +33,8 @@ struct SealingTests {
         let isWild = Int.random(in: 0..<5, using: &random) == 0
         for (tag, offset) in zip(descriptor.tags, descriptor.offsets) where isWild || Int.random(in: 0..<3, using: &random) == 0 {
             for place in offset..<(offset + tag.slotWidth) {
-                batch.values[place] = isWild ? UInt8.random(in: 0...255, using: &random) : UInt8(truncatingIfNeeded: number / 7 * (place & 1))
+                batch.values[place] =
+                    isWild ? UInt8.random(in: 0...255, using: &random) : UInt8(truncatingIfNeeded: number / 7 * (place & 1))
             }
             // A string's slot may hold anything, too.
         }
@@ -53,12 +54,42 @@ struct SealingTests {
         }
         if Int.random(in: 0..<6, using: &random) == 0 { batch.time.nanoseconds += Int64.random(in: -1_000_000...1_000_000, using: &random) }
         if Int.random(in: 0..<6, using: &random) == 0 { batch.isTimeUncertain = true }
-        if Int.random(in: 0..<6, using: &random) == 0 { batch.sourceTime = Timestamp(nanoseconds: Int64.random(in: 0 ... .max, using: &random)) }
+        if Int.random(in: 0..<6, using: &random) == 0 {
+            batch.sourceTime = Timestamp(nanoseconds: Int64.random(in: 0 ... .max, using: &random))
+        }
         return batch
     }
 
     private static func blocks(_ folder: TemporaryFolder) -> [String] {
         ((try? Files.names(in: folder.journal)) ?? []).filter { $0.hasSuffix(".block") }.map { folder.journal + "/" + $0 }
+    }
+
+    /// Who asks for everything to be sealed waits for what another is sealing, and returns when nothing is left.
+    @Test func sealingEverythingWaitsForWhatIsBeingSealed() async throws {
+        let folder = TemporaryFolder()
+        let log = try openLog(folder, diskLimit: 32 << 20)
+        let stream = try log.register(wideDescriptor(200))
+        for number in 0..<30_000 {
+            log.append(
+                SampleBatch(
+                    stream: stream, descriptor: wideDescriptor(200), time: Timestamp(milliseconds: Int64(number)), status: .good))
+            if number % 1000 == 0 { try await log.flush() }
+        }
+        try await log.flush()
+        let journal = folder.journal
+        @Sendable func segments() throws -> Int { try Files.names(in: journal).count { $0.hasSuffix(".segment") } }
+        #expect(try segments() > 2)
+        try await withThrowingTaskGroup(of: Int.self) { tasks in
+            for _ in 0..<3 {
+                tasks.addTask {
+                    try await log.seal()
+                    return try segments()
+                }
+            }
+            // The one that grows stays.
+            for try await left in tasks { #expect(left == 1) }
+        }
+        try await log.close()
     }
 
     @Test func whatIsSealedComesBackBitForBit() async throws {

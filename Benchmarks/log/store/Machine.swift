@@ -1,4 +1,5 @@
 internal import Foundation
+internal import GatewayCore
 
 /// What the system counts of this process.
 enum Machine {
@@ -42,6 +43,26 @@ enum Machine {
             seconds[name.trimmingCharacters(in: .whitespacesAndNewlines), default: 0] += nanoseconds * 1e-9
         }
         return seconds
+    }
+
+    /// The 99th percentile in milliseconds of writing `bytes` at the end of a file and waiting for the medium, ten times a second: what the
+    /// disk allows, with nothing of ours in the way.
+    static func synchronizeP99(in folder: String, bytes: Int, times: Int) throws -> Double {
+        let path = folder + "/synchronize"
+        _ = FileManager.default.createFile(atPath: path, contents: nil)
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+        let data = Data(repeating: 0x5A, count: bytes)
+        let clock = SystemTime()
+        var durations: [Double] = []
+        for _ in 0..<times {
+            let start = clock.now
+            try file.write(contentsOf: data)
+            fdatasync(file.fileDescriptor)
+            durations.append(start.duration(to: clock.now).milliseconds)
+            Thread.sleep(forTimeInterval: 0.1)
+        }
+        return durations.sorted()[times * 99 / 100]
     }
 
     private static func field(_ name: String, of path: String) -> Double? {

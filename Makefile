@@ -33,11 +33,13 @@ bench: build ## Measure the gateway end to end beside a C yardstick (about four 
 	@$(MAKE) --no-print-directory -C Benchmarks/endtoend
 	@python3 Benchmarks/endtoend/bench.py $(BENCH)
 
-# BENCH="--series FOLDER" adds recorded series to the table, --seed NUMBER makes other signals.
-bench-log: ## Measure the log: sizes beside Gorilla, speed of the column codec beside C
+# BENCH="--seconds 600" makes the load last longer, --series FOLDER adds recorded series, --only PART measures one part (--only codec,
+# ingest, maximum, small-site, size, query, opening, memory), --samples NUMBER fills the store that is opened with fewer.
+bench-log: ## Measure the log on this disk, and its codec beside Gorilla and C (about eight minutes)
 	@scripts/setup.sh
 	swift build $(RELEASE) --product log-codec-bench
-	@.build-release/release/log-codec-bench $(BENCH)
+	swift build $(RELEASE) --product log-bench
+	@.build-release/release/log-bench $(BENCH)
 
 fuzz: ## Fuzz the decoders with the address sanitizer (FUZZ_SECONDS=60 each, FUZZ="ColumnTexts" picks)
 	@scripts/setup.sh

@@ -99,8 +99,12 @@ let package = Package(
             name: "EndToEndTests", dependencies: ["indusedge", "GatewayCore", "Historian", "Telemetry", "TestKit", logging],
             swiftSettings: settings),
         .target(name: "CColumnCodec", path: "Benchmarks/log/codec", cSettings: [.unsafeFlags(["-O3"], .when(configuration: .release))]),
+        .target(name: "BenchmarkSignals", path: "Benchmarks/log/shared", swiftSettings: settings),
         .executableTarget(
-            name: "log-codec-bench", dependencies: ["ChunkCodec", "CColumnCodec"], path: "Benchmarks/log", exclude: ["codec"],
+            name: "log-codec-bench", dependencies: ["ChunkCodec", "CColumnCodec", "BenchmarkSignals"], path: "Benchmarks/log/column",
             swiftSettings: settings),
+        .executableTarget(
+            name: "log-bench", dependencies: ["Telemetry", "GatewayCore", "Historian", "BenchmarkSignals", logging],
+            path: "Benchmarks/log/store", swiftSettings: settings),
     ]
 )

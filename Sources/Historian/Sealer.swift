@@ -14,6 +14,9 @@ actor Sealer {
     private var isFailing = false
     /// How many streams the catalogue's file has.
     private var catalogued: Int?
+    /// A piece of work is under way; who wants the next one waits.
+    private var isTurning = false
+    private var waiting: [CheckedContinuation<Void, Never>] = []
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -46,7 +49,16 @@ actor Sealer {
     }
 
     /// Does one piece of work; `false` if nothing is due. `isSmallIncluded` seals also what would wait for more of its kind.
+    ///
+    /// Waits for the piece that another caller has begun: who seals everything must not take that for the end of the work.
     func turn(isSmallIncluded: Bool) async throws -> Bool {
+        while isTurning { await withCheckedContinuation { waiting.append($0) } }
+        isTurning = true
+        defer {
+            isTurning = false
+            for continuation in waiting { continuation.resume() }
+            waiting.removeAll()
+        }
         try Task.checkCancellation()
         if let job = await committer.nextThinning() {
             try await thin(job)

@@ -59,7 +59,7 @@ final class StateStore: Sendable {
     private let path: String
 
     /// Each brings a database from the layout before to its own; the first makes an empty one.
-    private static let steps: [@Sendable (Database) throws -> Void] = [create, addOutages, addBlocks, addClock]
+    private static let steps: [@Sendable (Database) throws -> Void] = [create, addOutages, addBlocks, addClock, separateCounts]
     /// The layout this program writes, as `user_version`.
     static var layout: Int { steps.count }
 
@@ -141,6 +141,21 @@ final class StateStore: Sendable {
                 """)
     }
 
+    /// Layout 5: the counts of a stream, which change every second, apart from its descriptor, which never does.
+    private static func separateCounts(_ database: Database) throws {
+        try database.execute(
+            sql: """
+                CREATE TABLE streamCount(id INTEGER PRIMARY KEY, counts BLOB NOT NULL, lost BLOB NOT NULL, gone BLOB NOT NULL,
+                    thinned BLOB NOT NULL, suppressedSinceBatch INTEGER NOT NULL);
+                INSERT INTO streamCount SELECT id, counts, lost, gone, thinned, suppressedSinceBatch FROM stream;
+                ALTER TABLE stream DROP COLUMN counts;
+                ALTER TABLE stream DROP COLUMN lost;
+                ALTER TABLE stream DROP COLUMN gone;
+                ALTER TABLE stream DROP COLUMN thinned;
+                ALTER TABLE stream DROP COLUMN suppressedSinceBatch;
+                """)
+    }
+
     /// What is known of the clock.
     private static func addClock(_ database: Database) throws {
         try database.execute(
@@ -167,13 +182,14 @@ final class StateStore: Sendable {
             state.removedThrough = UInt64(bitPattern: row["removedThrough"])
             state.bytesWritten = (row["written"] as Int64?).map { UInt64(bitPattern: $0) } ?? 0
         }
-        for row in try Row.fetchAll(database, sql: "SELECT * FROM stream") {
+        // Read-only, an older layout is read as it is.
+        let hasCounts = try database.tableExists("streamCount")
+        for row in try Row.fetchAll(database, sql: "SELECT * FROM stream" + (hasCounts ? " JOIN streamCount USING(id)" : "")) {
             let (id, descriptor) = try decode(row["descriptor"]) { JournalRecord.descriptor(from: &$0) }
             var stream = StoredState.Stream(descriptor: descriptor)
             stream.counts = try decode(row["counts"]) { StreamCounts(from: &$0) }
             stream.lost = try decode(row["lost"]) { Tally(from: &$0) }
             stream.gone = try decode(row["gone"]) { Tally(from: &$0) }
-            // Read-only, an older layout is read as it is.
             if let thinned = row["thinned"] as Data? { stream.thinned = try decode(thinned) { Tally(from: &$0) } }
             stream.suppressedSinceBatch = UInt32(truncatingIfNeeded: row["suppressedSinceBatch"] as Int64)
             state.streams[id] = stream
@@ -254,7 +270,9 @@ final class StateStore: Sendable {
                         Int64(new.epoch), Int64(bitPattern: new.position), Int64(bitPattern: new.removedThrough),
                         Int64(bitPattern: new.bytesWritten),
                     ])
-                for (id, stream) in new.streams where old.streams[id] != stream { try StateStore.save(stream, id, in: database) }
+                for (id, stream) in new.streams where old.streams[id] != stream {
+                    try StateStore.save(stream, id, over: old.streams[id], in: database)
+                }
                 for (name, cursor) in new.cursors where old.cursors[name] != cursor {
                     try StateStore.save(cursor, name, over: old.cursors[name], in: database)
                 }
@@ -275,7 +293,7 @@ final class StateStore: Sendable {
     /// Adds a stream to the catalogue.
     func add(_ descriptor: StreamDescriptor, as id: StreamID) throws(GatewayError) {
         do {
-            try queue.write { try StateStore.save(StoredState.Stream(descriptor: descriptor), id, in: $0) }
+            try queue.write { try StateStore.save(StoredState.Stream(descriptor: descriptor), id, over: nil, in: $0) }
         } catch {
             throw StateStore.wrap(error, path: path, operation: "register stream")
         }
@@ -303,16 +321,23 @@ final class StateStore: Sendable {
         }
     }
 
-    private static func save(_ stream: StoredState.Stream, _ id: StreamID, in database: Database) throws {
-        try database.execute(
+    private static func save(
+        _ stream: StoredState.Stream, _ id: StreamID, over old: StoredState.Stream?, in database: Database
+    ) throws {
+        if stream.descriptor != old?.descriptor {
+            try database.execute(
+                sql: "INSERT OR REPLACE INTO stream(id, descriptor) VALUES(?, ?)",
+                arguments: [Int64(id.rawValue), encode { JournalRecord.encode(stream.descriptor, of: id, into: &$0) }])
+        }
+        // Statements that are carried out for every stream each second are compiled once.
+        let statement = try database.cachedStatement(
             sql: """
-                INSERT OR REPLACE INTO stream(id, descriptor, counts, lost, gone, suppressedSinceBatch, thinned)
-                    VALUES(?, ?, ?, ?, ?, ?, ?)
-                """,
+                INSERT OR REPLACE INTO streamCount(id, counts, lost, gone, thinned, suppressedSinceBatch) VALUES(?, ?, ?, ?, ?, ?)
+                """)
+        try statement.execute(
             arguments: [
-                Int64(id.rawValue), encode { JournalRecord.encode(stream.descriptor, of: id, into: &$0) },
-                encode { stream.counts.encode(into: &$0) }, encode { stream.lost.encode(into: &$0) },
-                encode { stream.gone.encode(into: &$0) }, Int64(stream.suppressedSinceBatch), encode { stream.thinned.encode(into: &$0) },
+                Int64(id.rawValue), encode { stream.counts.encode(into: &$0) }, encode { stream.lost.encode(into: &$0) },
+                encode { stream.gone.encode(into: &$0) }, encode { stream.thinned.encode(into: &$0) }, Int64(stream.suppressedSinceBatch),
             ])
     }
 
@@ -320,12 +345,12 @@ final class StateStore: Sendable {
         try database.execute(
             sql: "INSERT OR REPLACE INTO cursor(name, position, gap) VALUES(?, ?, ?)",
             arguments: [name, Int64(bitPattern: cursor.position), Int64(bitPattern: cursor.gap)])
+        let statement = try database.cachedStatement(
+            sql: """
+                INSERT OR REPLACE INTO cursorStream(cursor, stream, skipped, acknowledged, evicted, refused) VALUES(?, ?, ?, ?, ?, ?)
+                """)
         for (id, tally) in cursor.tallies where old?.tallies[id] != tally {
-            try database.execute(
-                sql: """
-                    INSERT OR REPLACE INTO cursorStream(cursor, stream, skipped, acknowledged, evicted, refused)
-                        VALUES(?, ?, ?, ?, ?, ?)
-                    """,
+            try statement.execute(
                 arguments: [
                     name, Int64(id.rawValue), encode { tally.skipped.encode(into: &$0) },
                     encode { tally.acknowledged.encode(into: &$0) }, encode { tally.evicted.encode(into: &$0) },

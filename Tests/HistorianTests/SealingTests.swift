@@ -64,6 +64,34 @@ struct SealingTests {
         ((try? Files.names(in: folder.journal)) ?? []).filter { $0.hasSuffix(".block") }.map { folder.journal + "/" + $0 }
     }
 
+    /// Who asks for everything to be sealed waits for what another is sealing, and returns when nothing is left.
+    @Test func sealingEverythingWaitsForWhatIsBeingSealed() async throws {
+        let folder = TemporaryFolder()
+        let log = try openLog(folder, diskLimit: 32 << 20)
+        let stream = try log.register(wideDescriptor(200))
+        for number in 0..<30_000 {
+            log.append(
+                SampleBatch(
+                    stream: stream, descriptor: wideDescriptor(200), time: Timestamp(milliseconds: Int64(number)), status: .good))
+            if number % 1000 == 0 { try await log.flush() }
+        }
+        try await log.flush()
+        let journal = folder.journal
+        @Sendable func segments() throws -> Int { try Files.names(in: journal).count { $0.hasSuffix(".segment") } }
+        #expect(try segments() > 2)
+        try await withThrowingTaskGroup(of: Int.self) { tasks in
+            for _ in 0..<3 {
+                tasks.addTask {
+                    try await log.seal()
+                    return try segments()
+                }
+            }
+            // The one that grows stays.
+            for try await left in tasks { #expect(left == 1) }
+        }
+        try await log.close()
+    }
+
     @Test func whatIsSealedComesBackBitForBit() async throws {
         let seed = seedOfThisRun()
         var random = SeededGenerator(seed: seed)

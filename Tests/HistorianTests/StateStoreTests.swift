@@ -15,7 +15,12 @@ struct StateStoreTests {
         try queue.write { database in
             try database.execute(
                 sql: """
-                    ALTER TABLE stream DROP COLUMN thinned;
+                    CREATE TABLE old(id INTEGER PRIMARY KEY, descriptor BLOB NOT NULL, counts BLOB NOT NULL, lost BLOB NOT NULL,
+                        gone BLOB NOT NULL, suppressedSinceBatch INTEGER NOT NULL);
+                    INSERT INTO old SELECT id, descriptor, counts, lost, gone, suppressedSinceBatch FROM stream JOIN streamCount USING(id);
+                    DROP TABLE stream;
+                    DROP TABLE streamCount;
+                    ALTER TABLE old RENAME TO stream;
                     ALTER TABLE cursorStream DROP COLUMN refused;
                     ALTER TABLE segment DROP COLUMN lost;
                     ALTER TABLE segment DROP COLUMN form;

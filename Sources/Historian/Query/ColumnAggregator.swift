@@ -85,6 +85,10 @@ struct ColumnAggregator<Value: ColumnValue> {
         }
     }
 
+    // It is called through a protocol: without these each value would be handled by what is known of its type at run time.
+    @specialized(where Value == Int64)
+    @specialized(where Value == UInt64)
+    @specialized(where Value == Double)
     private mutating func add(
         _ column: TagColumn, _ range: Range<Int>, status: StatusCode, of slice: StreamSlice
     ) throws(GatewayError) {

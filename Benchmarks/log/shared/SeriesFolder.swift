@@ -1,17 +1,17 @@
 internal import Foundation
 
 /// A recorded series.
-struct RecordedSeries {
-    let name: String
-    let numbers: [Double]
+package struct RecordedSeries: Sendable {
+    package let name: String
+    package let numbers: [Double]
 }
 
 /// Reads tables of numbers, as public data sets have them.
-enum SeriesFolder {
+package enum SeriesFolder {
     /// The numeric columns of every .csv, .txt and .dat file (also with .gz) below `folder`, by their sub-folder.
     ///
     /// A file whose rows are separated by tabs holds one series, row after row; in others each column is one.
-    static func read(_ folder: String) -> [(dataset: String, series: [RecordedSeries])] {
+    package static func read(_ folder: String) -> [(dataset: String, series: [RecordedSeries])] {
         var datasets: [String: [RecordedSeries]] = [:]
         for path in (FileManager.default.enumerator(atPath: folder)?.compactMap { $0 as? String } ?? []).sorted() {
             let plain = path.hasSuffix(".gz") ? String(path.dropLast(3)) : path

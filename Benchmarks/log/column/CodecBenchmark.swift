@@ -1,3 +1,4 @@
+internal import BenchmarkSignals
 internal import CColumnCodec
 internal import ChunkCodec
 internal import Foundation
@@ -26,14 +27,15 @@ enum CodecBenchmark {
         // As many rows as a chunk has when a thousand scan groups share a segment.
         let short = try SpeedMeasurement(signals: Signal.group(rows: 64, seed: seed))
         short.report()
-        figure("log.codec_bytes_per_sample", size.ours, "B")
-        figure("log.gorilla_bytes_per_sample", size.gorilla, "B")
-        figure("log.encode_msps", speed.encodeMillions, "Msample/s", goal: 100)
-        figure("log.decode_msps", speed.decodeMillions, "Msample/s", goal: 300)
-        figure("log.encode_64_rows_msps", short.encodeMillions, "Msample/s")
-        figure("log.decode_64_rows_msps", short.decodeMillions, "Msample/s")
-        figure("log.encode_vs_c", speed.encodeRatio, "ratio", goal: 0.85)
-        figure("log.decode_vs_c", speed.decodeRatio, "ratio", goal: 0.85)
+        let figures = FigureLog()
+        figures.report("log.codec_bytes_per_sample", size.ours, "B")
+        figures.report("log.gorilla_bytes_per_sample", size.gorilla, "B")
+        figures.report("log.encode_msps", speed.encodeMillions, "Msample/s", goal: .atLeast(100))
+        figures.report("log.decode_msps", speed.decodeMillions, "Msample/s", goal: .atLeast(300))
+        figures.report("log.encode_64_rows_msps", short.encodeMillions, "Msample/s")
+        figures.report("log.decode_64_rows_msps", short.decodeMillions, "Msample/s")
+        figures.report("log.encode_vs_c", speed.encodeRatio, "ratio", goal: .atLeast(0.85))
+        figures.report("log.decode_vs_c", speed.decodeRatio, "ratio", goal: .atLeast(0.85))
     }
 
     /// The table of the signals for columns of an hour, ten minutes and a minute; the mix of the first.
@@ -105,15 +107,17 @@ enum CodecBenchmark {
         }
         print()
     }
-
-    private static func figure(_ name: String, _ value: Double, _ unit: String, goal: Double? = nil) {
-        var line = "{\"figure\": \"\(name)\", \"value\": \(decimal(value)), \"unit\": \"\(unit)\""
-        if let goal { line += ", \"goal\": \(goal), \"met\": \(value >= goal)" }
-        print(line + "}")
-    }
 }
 
-/// Two or three digits behind the point.
-func decimal(_ number: Double) -> String { String(format: number < 100 ? "%.3f" : "%.1f", number) }
-
-func padded(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(1, width - text.count)) }
+extension Column {
+    func encode(into bytes: inout [UInt8], _ scratch: inout ColumnScratch) {
+        switch self {
+        case .integers(let values):
+            values.withUnsafeBufferPointer { ColumnCodec.encode(integers: $0, into: &bytes, scratch: &scratch) }
+        case .float64(let patterns):
+            patterns.withUnsafeBufferPointer { ColumnCodec.encode(float64: $0, into: &bytes, scratch: &scratch) }
+        case .float32(let patterns):
+            patterns.withUnsafeBufferPointer { ColumnCodec.encode(float32: $0, into: &bytes, scratch: &scratch) }
+        }
+    }
+}

@@ -1,3 +1,4 @@
+internal import BenchmarkSignals
 internal import CColumnCodec
 internal import ChunkCodec
 internal import Foundation

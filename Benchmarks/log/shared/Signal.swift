@@ -1,50 +1,37 @@
-internal import ChunkCodec
-
 /// A column as scan groups have them, made from a seed.
-struct Signal {
-    let name: String
+package struct Signal: Sendable {
+    package let name: String
     /// What it stands for.
-    let meaning: String
-    let column: Column
+    package let meaning: String
+    package let column: Column
     /// Engineering values, for codecs that know only these.
-    let numbers: [Double]
+    package let numbers: [Double]
     /// How many tags of the mix are like it; 0 for times, which all tags share.
-    let weight: Int
+    package let weight: Int
 }
 
 /// The lanes of a column.
-enum Column {
+package enum Column: Sendable {
     case integers([Int64])
     case float64([UInt64])
     case float32([UInt32])
 
-    var count: Int {
+    package var count: Int {
         switch self {
         case .integers(let values): values.count
         case .float64(let patterns): patterns.count
         case .float32(let patterns): patterns.count
         }
     }
-
-    func encode(into bytes: inout [UInt8], _ scratch: inout ColumnScratch) {
-        switch self {
-        case .integers(let values):
-            values.withUnsafeBufferPointer { ColumnCodec.encode(integers: $0, into: &bytes, scratch: &scratch) }
-        case .float64(let patterns):
-            patterns.withUnsafeBufferPointer { ColumnCodec.encode(float64: $0, into: &bytes, scratch: &scratch) }
-        case .float32(let patterns):
-            patterns.withUnsafeBufferPointer { ColumnCodec.encode(float32: $0, into: &bytes, scratch: &scratch) }
-        }
-    }
 }
 
 /// SplitMix64 (G. L. Steele, D. Lea, C. H. Flood, OOPSLA 2014).
-struct SeededGenerator: RandomNumberGenerator {
+package struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 
-    init(seed: UInt64) { state = seed }
+    package init(seed: UInt64) { state = seed }
 
-    mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var mixed = state
         mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
@@ -53,7 +40,7 @@ struct SeededGenerator: RandomNumberGenerator {
     }
 
     /// Nearly Gaussian: the sum of twelve uniform numbers.
-    mutating func noise(_ deviation: Double) -> Double {
+    package mutating func noise(_ deviation: Double) -> Double {
         var sum = -6.0
         for _ in 0..<12 { sum += Double.random(in: 0..<1, using: &self) }
         return sum * deviation
@@ -62,7 +49,7 @@ struct SeededGenerator: RandomNumberGenerator {
 
 extension Signal {
     /// The signals of one scan group, polled once a second.
-    static func group(rows: Int, seed: UInt64) -> [Signal] {
+    package static func group(rows: Int, seed: UInt64) -> [Signal] {
         [
             times("times, regular", "stamped by the schedule", rows, seed, jitter: 0, unit: 1, weight: 0),
             times("times, jitter in µs", "0.4 ms of jitter, stamped in whole microseconds", rows, seed, jitter: 400, unit: 1000, weight: 0),

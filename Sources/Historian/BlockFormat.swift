@@ -76,6 +76,10 @@ extension BlockHeader {
         // A newer version may have its checksum elsewhere.
         if version > BlockFormat.version { throw .newer(version: version) }
         guard stored == computed else { throw .damaged("the header's checksum is \(hex(computed)), expected \(hex(stored))") }
+        let length = Int(bytes.littleEndian(UInt16.self, at: 10))
+        guard length == BlockFormat.headerBytes, bytes[73] == 0, bytes[74] == 0, bytes[75] == 0 else {
+            throw .damaged("the header's length is \(length), expected \(BlockFormat.headerBytes) and zeros behind the level")
+        }
         epoch = bytes.littleEndian(UInt32.self, at: 12)
         number = bytes.littleEndian(UInt64.self, at: 16)
         firstNumber = bytes.littleEndian(UInt64.self, at: 24)

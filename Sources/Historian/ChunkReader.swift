@@ -73,6 +73,9 @@ struct ChunkHead {
                     continue
                 }
                 guard let decoded = lanes.integers(column, count: partialRows) else { return nil }
+                // Bits beyond the tags would be samples of tags that are not there.
+                let bits = min(64, descriptor.tags.count - word * 64)
+                if bits < 64, decoded.contains(where: { UInt64(bitPattern: $0) >> UInt64(bits) != 0 }) { return nil }
                 presence.append(decoded)
             }
         }

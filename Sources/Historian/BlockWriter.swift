@@ -142,7 +142,7 @@ extension BlockWriter {
         do throws(GatewayError) {
             var census = try SegmentCensus(segments, journal: journal, catalogue: catalogue)
             for stream in census.streams {
-                guard let descriptor = catalogue(stream) else { continue }
+                guard let descriptor = catalogue(stream) else { throw census.damaged("stream \(stream.rawValue) is not in the catalogue") }
                 // Rows of one chunk are limited; a segment of tiny batches may have more.
                 while let rows = try census.rows(of: stream, descriptor: descriptor) { try writer.append(rows, of: stream) }
             }
@@ -200,6 +200,11 @@ struct SegmentCensus: ~Copyable {
                 case .descriptor, .clock: continue
                 }
             }
+            if reader.damagedBytes > 0 {
+                throw GatewayError(
+                    .storageCorrupt, resource: "log \(path)", operation: "seal",
+                    "\(reader.damagedBytes) bytes cannot be read: it stays a segment")
+            }
             for statement in reader.statements {
                 var record: [UInt8] = []
                 JournalRecord.clock(statement).encode(into: &record)
@@ -209,6 +214,11 @@ struct SegmentCensus: ~Copyable {
         }
         self.files = files
         epochs = segments.map(\.epoch)
+    }
+
+    /// A segment that is not sealed because part of it would be missing from the block for ever.
+    func damaged(_ reason: String) -> GatewayError {
+        GatewayError(.storageCorrupt, resource: "log \(files.first?.path ?? "")", operation: "seal", "\(reason): it stays a segment")
     }
 
     /// The next rows of a stream, at most as many as a chunk may have; `nil` when there are no more.
@@ -221,9 +231,18 @@ struct SegmentCensus: ~Copyable {
         var rows = ChunkRows(descriptor: descriptor)
         rows.reserve(last - first)
         for place in places[first..<last] {
-            let payload = try files[Int(place.file)].bytes(at: place.offset, count: place.bytes)
-            let record = payload.withUnsafeBytes { JournalRecord(place.kind, payload: $0, epoch: epochs[Int(place.file)]) }
-            guard case .batch(let position, let batch) = record, batch.fits(descriptor) else { continue }
+            let head = JournalFormat.recordHeaderBytes
+            let bytes = try files[Int(place.file)].bytes(at: place.offset - head, count: place.bytes + head)
+            let record = bytes.withUnsafeBytes { bytes -> JournalRecord? in
+                // Read a second time, it may come otherwise: a sector that has just gone bad reads as zeros.
+                guard bytes.count == place.bytes + head, JournalRecord.checksum(bytes) == bytes.littleEndian(UInt32.self, at: 8) else {
+                    return nil
+                }
+                return JournalRecord(place.kind, payload: UnsafeRawBufferPointer(rebasing: bytes[head...]), epoch: epochs[Int(place.file)])
+            }
+            guard case .batch(let position, let batch)? = record, batch.fits(descriptor) else {
+                throw damaged("a batch of stream \(stream.rawValue) cannot be read again")
+            }
             rows.append(batch, at: position)
         }
         return rows

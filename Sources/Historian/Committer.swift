@@ -30,7 +30,7 @@ actor Committer {
     private let earlierBytesWritten: UInt64
     private var budget: WriteBudget?
     private var isOverBudget = false
-    /// Segments that cannot be made smaller, by number.
+    /// Segments and blocks that stay as they are, because they are damaged or would not become smaller, by number.
     private var unsealable: Set<UInt64> = []
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
@@ -346,8 +346,11 @@ actor Committer {
     func nextThinning() -> ThinningJob? {
         guard !isClosed, access.isOpen, beingSealed.isEmpty else { return nil }
         let room = room()
+        let (configuration, kept) = (configuration, unsealable)
         let job = core.state.withLock { state in
-            configuration.nextThinning(of: state.segments, room: room) { end in state.cursors.allSatisfy { $0.folded >= end } }
+            configuration.nextThinning(of: state.segments, room: room) { block in
+                !kept.contains(block.number) && state.cursors.allSatisfy { $0.folded >= block.end }
+            }
         }
         if let job { beingSealed = job.blocks }
         return job
@@ -355,7 +358,10 @@ actor Committer {
 
     func didThin(_ job: ThinningJob, to block: Segment, thinned: StreamTallies) { replace(job.blocks, by: block, thinned: thinned) }
 
-    func didNotThin(_ job: ThinningJob) { beingSealed = [] }
+    func didNotThin(_ job: ThinningJob, because error: GatewayError) {
+        beingSealed = []
+        if error.code == .storageCorrupt { for block in job.blocks { unsealable.insert(block.number) } }
+    }
 
     // MARK: - Sealing
 
@@ -392,7 +398,7 @@ actor Committer {
 
     func didNotSeal(_ segments: [Segment], because error: GatewayError) {
         beingSealed = []
-        if error.code == .limitExceeded { for segment in segments { unsealable.insert(segment.number) } }
+        if error.code == .limitExceeded || error.code == .storageCorrupt { for segment in segments { unsealable.insert(segment.number) } }
     }
 
     private func replace(_ old: [Segment], by block: Segment, thinned: StreamTallies) {

@@ -23,12 +23,12 @@ extension HistorianConfiguration {
 
     /// Which blocks to thin next; `nil` while there is room enough, or nothing that may be thinned.
     ///
-    /// `isAcknowledged` tells whether every reader is done with everything through a position.
-    func nextThinning(of segments: [Segment], room: Int, isAcknowledged: (UInt64) -> Bool) -> ThinningJob? {
+    /// `isFree` tells whether every reader is done with a block, and nothing else stands in the way.
+    func nextThinning(of segments: [Segment], room: Int, isFree: (Segment) -> Bool) -> ThinningJob? {
         guard policy == .thin else { return nil }
         func neighbours(level: UInt8) -> [Segment] {
             let blocks = segments.drop { $0.isSealed && $0.level > level }
-                .prefix { $0.isSealed && $0.level == level && isAcknowledged($0.end) }
+                .prefix { $0.isSealed && !$0.isMissing && $0.level == level && isFree($0) }
             return Array(blocks.prefix(HistorianConfiguration.blocksMax[Int(level)]))
         }
         let fine = segments.reduce(0) { $0 + ($1.level == 1 ? $1.bytes : 0) }

@@ -72,7 +72,10 @@ actor Sealer {
             await committer.didSeal(segments, as: block)
         } catch {
             await committer.didNotSeal(segments, because: error)
-            if error.code == .limitExceeded { return true }
+            if error.code == .limitExceeded || error.code == .storageCorrupt {
+                report(error)
+                return true
+            }
             // Retention took a segment while it was read.
             if error.code == .notFound { return false }
             throw error
@@ -95,7 +98,8 @@ actor Sealer {
                 catalogue: core.descriptor)
             await committer.didThin(job, to: block, thinned: thinned)
         } catch {
-            await committer.didNotThin(job)
+            await committer.didNotThin(job, because: error)
+            if error.code == .storageCorrupt { return report(error) }
             if error.code != .notFound { throw error }
         }
     }
@@ -104,7 +108,7 @@ actor Sealer {
         guard !isFailing else { return }
         isFailing = true
         logger.warning(
-            "segments cannot be sealed; they stay as they are, and sealing is tried again",
+            "segments cannot be sealed or thinned for now; they stay as they are",
             metadata: ["folder": "\(configuration.folder)", "error_chain": .chain(of: error)])
     }
 }

@@ -64,13 +64,22 @@ struct ThinningJob: Sendable {
                 if ThinningJob.isKept(descriptor) {
                     try writer.append(entry, bytes: try reader.bytes(of: entry, from: 0, count: entry.bytes))
                 } else if entry.kind == .batches {
-                    if let chunk = try reader.restore(entry, lanes: &lanes) { summaries.add(chunk, clock: clock) }
-                } else if let finer = try reader.summaries(entry, lanes: &lanes) {
+                    guard let chunk = try reader.restore(entry, lanes: &lanes) else { throw damaged(stream) }
+                    summaries.add(chunk, clock: clock)
+                } else {
+                    guard let finer = try reader.summaries(entry, lanes: &lanes) else { throw damaged(stream) }
                     summaries.add(finer)
                 }
             }
         }
         try writer.append(summaries, of: stream)
+    }
+
+    /// What cannot be read must not be booked as thinned.
+    private func damaged(_ stream: StreamID) -> GatewayError {
+        GatewayError(
+            .storageCorrupt, resource: "log block \(blocks.first?.fileName ?? "")", operation: "thin",
+            "a chunk of stream \(stream.rawValue) cannot be read: the block stays as it is")
     }
 
     /// Health and alarms stay as they are to the last.

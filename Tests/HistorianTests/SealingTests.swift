@@ -370,4 +370,27 @@ struct SealingTests {
             }
         }
     }
+
+    @Test func aDamagedSegmentStaysASegmentAndOthersAreSealed() async throws {
+        let folder = TemporaryFolder()
+        for run in 0..<2 {
+            let log = try openLog(folder)
+            let stream = try log.register(pump)
+            _ = try log.cursor(named: "route/a", from: .oldest)
+            for number in 0..<50 { log.append(pumpBatch(stream, run * 50 + number)) }
+            try await log.close()
+        }
+        let damaged = try #require(folder.segments.first)
+        var bytes = try readBytes(damaged)
+        bytes[bytes.count / 2] ^= 1
+        try writeBytes(bytes, to: damaged)
+        let log = try openLog(folder)
+        try await log.seal()
+        #expect(folder.segments.contains(damaged))
+        let entries = try await drain(try log.cursor(named: "route/a", from: .oldest))
+        #expect(entries.compactMap(\.batch).count == 99)
+        #expect(entries.compactMap(\.gap) == [3])
+        #expect(try await log.ledger().isBalanced)
+        try await log.close()
+    }
 }

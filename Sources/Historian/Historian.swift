@@ -33,7 +33,7 @@ package final class Historian: TelemetryLog {
         var state = opening.recovery.state
         let runs = state.runs
         if opening.refusal == nil {
-            state.epoch = Historian.nextEpoch(opening)
+            state.epoch = Historian.nextEpoch(opening, at: time.utc)
             state.runs = runs.appending(ProcessRun(epoch: state.epoch, opened: time.utc))
             do throws(GatewayError) {
                 try opening.access.save(state, over: stored)
@@ -64,15 +64,20 @@ package final class Historian: TelemetryLog {
     /// Epochs passed over when the database was lost: it may have known some of which the journal holds nothing.
     private static let epochsSkippedAfterLoss: UInt32 = 1000
 
-    private static func nextEpoch(_ opening: StoreAccess.Opening) -> UInt32 {
+    private static func nextEpoch(_ opening: StoreAccess.Opening, at utc: Timestamp) -> UInt32 {
         if opening.stored != nil { return max(opening.recovery.state.epoch, opening.notedEpoch) + 1 }
         let last = max(opening.recovery.state.epoch, opening.notedEpoch)
-        return last + (last > 0 || opening.hadDatabase ? epochsSkippedAfterLoss : 1)
+        if last == 0, !opening.hadStore { return 1 }
+        // One of the starts that nothing tells of may have had a provisional epoch.
+        return max(last + epochsSkippedAfterLoss, provisionalEpoch(at: utc) + 1)
     }
 
     /// The least number of a start that cannot be written down: it must not be given again, should the process end before there is room.
     /// Seconds since 2020.
-    private static func provisionalEpoch(at utc: Timestamp) -> UInt32 { UInt32(clamping: utc.nanoseconds / 1_000_000_000 - 1_577_836_800) }
+    private static func provisionalEpoch(at utc: Timestamp) -> UInt32 {
+        // A clock that is wrong by a century must not use up the numbers.
+        min(UInt32.max / 4, UInt32(clamping: utc.nanoseconds / 1_000_000_000 - 1_577_836_800))
+    }
 
     private static func log(_ opening: StoreAccess.Opening, configuration: HistorianConfiguration, logger: Logger) {
         if let refusal = opening.refusal {

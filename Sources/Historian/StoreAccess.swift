@@ -24,7 +24,7 @@ final class StoreAccess: Sendable {
         var refusal: GatewayError?
         /// The highest epoch noted beside the lock.
         var notedEpoch: UInt32
-        var hadDatabase: Bool
+        var hadStore: Bool
     }
 
     private struct State {
@@ -45,20 +45,25 @@ final class StoreAccess: Sendable {
     /// Opens the store for writing, or for looking where the disk is full.
     static func open(_ configuration: HistorianConfiguration, time: any TimeSource) throws(GatewayError) -> Opening {
         do throws(GatewayError) {
+            let hadStore = hadStoreBefore(configuration)
             try Files.createFolder(configuration.journal, on: configuration.disk)
             let lock = try StoreLock(folder: configuration.folder)
             var report = RecoveryReport()
-            let hadDatabase = Files.exists(configuration.database)
             let (store, stored) = try openDatabase(configuration, time: time, report: &report)
             let recovery = try Recovery(stored: stored, folder: configuration.folder, journal: configuration.journal)
             try recovery.repair(on: configuration.disk)
             report.merge(recovery.report)
             let access = StoreAccess(configuration: configuration, state: State(lock: lock, store: store))
             return Opening(
-                access: access, stored: stored, recovery: recovery, report: report, notedEpoch: lock.newestEpoch, hadDatabase: hadDatabase)
+                access: access, stored: stored, recovery: recovery, report: report, notedEpoch: lock.newestEpoch, hadStore: hadStore)
         } catch  where error.code == .storageFull || error.code == .storageFailed && isFull(configuration.folder) {
             return try openWithoutRoom(configuration, refusal: error)
         }
+    }
+
+    /// Whether a log was here before, of which the database may tell nothing.
+    private static func hadStoreBefore(_ configuration: HistorianConfiguration) -> Bool {
+        Files.exists(configuration.database) || Files.exists(configuration.folder + "/lock")
     }
 
     /// Reads what is there, and changes nothing.
@@ -71,7 +76,7 @@ final class StoreAccess: Sendable {
         } catch  where error.code == .storageFull || error.code == .notFound {
             // Not even the folder could be made: there is nothing that another process could have.
         }
-        let hadDatabase = Files.exists(configuration.database)
+        let hadStore = hadStoreBefore(configuration)
         var stored: StoredState?
         if Files.size(configuration.database) > 0 {
             let state = try StateStore.loadWithoutRoom(path: configuration.database)
@@ -81,7 +86,7 @@ final class StoreAccess: Sendable {
         let access = StoreAccess(configuration: configuration, state: State(lock: lock, store: nil, recovery: recovery))
         return Opening(
             access: access, stored: stored, recovery: recovery, report: recovery.report, refusal: refusal,
-            notedEpoch: lock?.newestEpoch ?? 0, hadDatabase: hadDatabase)
+            notedEpoch: lock?.newestEpoch ?? 0, hadStore: hadStore)
     }
 
     /// The database and what it holds; `nil` for a new or a lost one. A damaged one is set aside.

@@ -24,10 +24,11 @@ CORE = {"Telemetry", "GatewayCore"}
 MAY_IMPORT = {
     "Telemetry": set(),
     "ChunkCodec": set(),
+    "ModbusProtocol": set(),
     "GatewayCore": {"Telemetry", "CSystem"},
     "Definitions": {"Telemetry"},
     "Acquisition": CORE,
-    "ModbusAdapter": CORE | {"CModbus"},
+    "ModbusAdapter": CORE | {"ModbusProtocol", "CModbus"},
     "Historian": CORE | {"ChunkCodec"},
     "Scoring": {"Telemetry"},
     "Sparkplug": {"Telemetry"},
@@ -54,7 +55,7 @@ ONLY_IMPORTERS = {
 }
 
 # Codecs, detectors and state machines compile as Embedded Swift, where there is no Foundation.
-WITHOUT_FOUNDATION = {"Telemetry", "ChunkCodec", "Scoring", "Sparkplug", "PlantSimulation"}
+WITHOUT_FOUNDATION = {"Telemetry", "ChunkCodec", "ModbusProtocol", "Scoring", "Sparkplug", "PlantSimulation"}
 
 # The one file that may read a clock.
 CLOCK_FILE = Path("Sources/GatewayCore/TimeSource.swift")

@@ -57,6 +57,7 @@ let package = Package(
         module("Definitions", ["Telemetry", yams]),
         module("Acquisition", ["Telemetry", "GatewayCore", logging]),
         module("ModbusAdapter", ["Telemetry", "GatewayCore", "ModbusProtocol", "CModbus"]),
+        module("ModbusFirewall", ["Telemetry", "GatewayCore", "ModbusProtocol", logging]),
         module("Historian", ["Telemetry", "GatewayCore", "ChunkCodec", grdb, sqlite, logging]),
         module("Scoring", ["Telemetry"]),
         module("Sparkplug", ["Telemetry"]),
@@ -66,8 +67,8 @@ let package = Package(
         module(
             "Gateway",
             [
-                "Telemetry", "GatewayCore", "Definitions", "Acquisition", "ModbusAdapter", "Historian", "Scoring", "Sparkplug",
-                "Uplink", "Identity", logging, lifecycle, signals,
+                "Telemetry", "GatewayCore", "Definitions", "Acquisition", "ModbusProtocol", "ModbusAdapter", "ModbusFirewall", "Historian", "Scoring",
+                "Sparkplug", "Uplink", "Identity", logging, lifecycle, signals,
             ]),
         .executableTarget(
             name: "indusedge",
@@ -90,6 +91,7 @@ let package = Package(
         tests("Acquisition", ["Telemetry", "GatewayCore", "TestKit", logging]),
         tests("ModbusAdapter", ["Telemetry", "GatewayCore", "TestKit"]),
         tests("ModbusProtocol", []),
+        tests("ModbusFirewall", ["Telemetry", "GatewayCore", "ModbusProtocol", "TestKit", logging]),
         tests("Historian", ["Telemetry", "GatewayCore", "TestKit", "log-torture", grdb, logging], exclude: ["Golden"]),
         tests("Scoring", ["Telemetry", "PlantSimulation", "TestKit"]),
         tests("Sparkplug", ["Telemetry", "TestKit", protobuf], exclude: ["Generated/README.md", "sparkplug_b.proto"]),

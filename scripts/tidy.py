@@ -29,13 +29,14 @@ MAY_IMPORT = {
     "Definitions": {"Telemetry"},
     "Acquisition": CORE,
     "ModbusAdapter": CORE | {"ModbusProtocol", "CModbus"},
+    "ModbusFirewall": CORE | {"ModbusProtocol"},
     "Historian": CORE | {"ChunkCodec"},
     "Scoring": {"Telemetry"},
     "Sparkplug": {"Telemetry"},
     "Uplink": CORE | {"Sparkplug", "CMosquitto"},
     "Identity": {"Telemetry", "COpenSSL"},
     "PlantSimulation": {"Telemetry"},
-    "Gateway": CORE | {"Definitions", "Acquisition", "ModbusAdapter", "Historian", "Scoring", "Sparkplug", "Uplink", "Identity"},
+    "Gateway": CORE | {"Definitions", "Acquisition", "ModbusProtocol", "ModbusAdapter", "ModbusFirewall", "Historian", "Scoring", "Sparkplug", "Uplink", "Identity"},
     "indusedge": CORE | {"Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink"},
     "TestKit": CORE | {"Historian"},
 }
@@ -50,7 +51,7 @@ ONLY_IMPORTERS = {
     "GRDB": {"Historian"},
     "ArgumentParser": {"indusedge"},
     "ServiceLifecycle": {"Gateway"},
-    "Logging": {"GatewayCore", "Acquisition", "Historian", "Uplink", "Gateway", "TestKit", "indusedge"},
+    "Logging": {"GatewayCore", "Acquisition", "ModbusFirewall", "Historian", "Uplink", "Gateway", "TestKit", "indusedge"},
     "SwiftProtobuf": set(),
 }
 

@@ -10,12 +10,15 @@ package struct Site: Sendable, Equatable {
     package var log: LogSettings
     package var scoring: ScoringSettings
     package var clock: ClockSettings
+    /// Modbus servers in front of the devices.
+    package var firewalls: [Firewall]
     /// The file it was read from.
     package var file: String
 
     package init(
         name: String, description: String? = nil, devices: [Device], assets: [Asset], routes: [Route], log: LogSettings,
-        scoring: ScoringSettings, clock: ClockSettings = ClockSettings(trust: .synchronized), file: String
+        scoring: ScoringSettings, clock: ClockSettings = ClockSettings(trust: .synchronized),
+        firewalls: [Firewall] = [], file: String
     ) {
         self.name = name
         self.description = description
@@ -25,6 +28,7 @@ package struct Site: Sendable, Equatable {
         self.log = log
         self.scoring = scoring
         self.clock = clock
+        self.firewalls = firewalls
         self.file = file
     }
 }

@@ -28,6 +28,9 @@ struct SiteBuilder {
         var routes = RouteBuilder(file: file, site: siteName ?? "")
         let builtRoutes = routes.build(spec)
         diagnostics += routes.diagnostics
+        var firewalls = FirewallBuilder(file: file)
+        let builtFirewalls = firewalls.build(spec)
+        diagnostics += firewalls.diagnostics
         let log = spec.object("log") ?? SiteShape.log.defaults(at: spec.position, path: spec.path.key("log"))
         let scoring = spec.object("scoring") ?? SiteShape.scoring.defaults(at: spec.position, path: spec.path.key("scoring"))
         let clock = spec.object("clock") ?? SiteShape.clock.defaults(at: spec.position, path: spec.path.key("clock"))
@@ -43,7 +46,7 @@ struct SiteBuilder {
                 path: FilePath.resolve(logPath, besideFile: file), diskLimit: diskLimit, commitInterval: commitInterval,
                 keepFor: log.duration("keepFor"), policy: policy, writeBudget: log.size("writeBudget")),
             scoring: ScoringSettings(isEnabled: isEnabled, publishEvery: publishEvery), clock: ClockSettings(trust: trust),
-            file: file)
+            firewalls: builtFirewalls, file: file)
     }
 
     // MARK: - Devices

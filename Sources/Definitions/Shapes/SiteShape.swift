@@ -33,6 +33,9 @@ enum SiteShape {
             Field("log", .object(log), "The local log of all samples."),
             Field("scoring", .object(scoring), "The health of the assets."),
             Field("clock", .object(clock), "The clock that stamps the samples."),
+            Field(
+                "firewalls", .list(.object(FirewallShape.firewall), count: 0...16),
+                "Modbus servers in front of the devices, for other clients."),
         ])
 
     static let device = ObjectShape(

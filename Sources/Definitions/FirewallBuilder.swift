@@ -1,0 +1,91 @@
+/// Makes the firewalls of a `Site`, and reports what their shape alone cannot tell.
+struct FirewallBuilder {
+    let file: String
+    private(set) var diagnostics: [Diagnostic] = []
+
+    init(file: String) { self.file = file }
+
+    mutating func build(_ spec: ObjectValue) -> [Firewall] {
+        let devices = spec.objects("devices").compactMap { $0.text("name") }
+        var names = NameRegister(what: "firewall", file: file)
+        var listeners: [String: Int] = [:]
+        var firewalls: [Firewall] = []
+        for source in spec.objects("firewalls") {
+            names.note(source)
+            if let name = source.text("name"), devices.contains(name) {
+                report(source, "name", "'\(name)' is the name of a device too", value: name, suggestion: "give the firewall its own name")
+            }
+            let targets = targets(of: source, devices: devices)
+            let rules = source.objects("rules").map { rule($0) }
+            guard let name = source.text("name"), let address = source.text("address"), let port = source.integer("port"),
+                let freshFor = source.duration("freshFor"),
+                let newWrites = source.text("newWrites").flatMap(Firewall.NewWrites.init(rawValue:)),
+                let rate = source.number("writesPerSecond"), let burst = source.integer("writeBurst")
+            else { continue }
+            let listener = "\(address):\(port)"
+            if let first = listeners[listener] {
+                report(source, "port", "the firewall at line \(first) listens on \(listener) too", value: "\(port)")
+            }
+            listeners[listener] = source.position.line
+            if AddressBlock(address) == nil {
+                report(source, "address", "'\(address)' is not an IP address", value: address, suggestion: "0.0.0.0 listens on every one")
+            }
+            if rate <= 0 {
+                report(source, "writesPerSecond", "\(rate) is not more than 0", value: "\(rate)", suggestion: "leave functions without write instead")
+            }
+            firewalls.append(
+                Firewall(
+                    name: name, address: address, port: port, targets: targets, rules: rules, freshFor: freshFor, newWrites: newWrites,
+                    writesPerSecond: rate, writeBurst: burst))
+        }
+        diagnostics += names.diagnostics
+        return firewalls
+    }
+
+    private mutating func targets(of source: ObjectValue, devices: [String]) -> [Firewall.Target] {
+        var units: [Int: Int] = [:]
+        var targets: [Firewall.Target] = []
+        for target in source.objects("devices") {
+            guard let unit = target.integer("unit"), let device = target.text("device") else { continue }
+            if let first = units[unit] {
+                report(target, "unit", "unit \(unit) is another device at line \(first) already", value: "\(unit)")
+            }
+            units[unit] = target.position.line
+            if !devices.contains(device) {
+                report(
+                    target, "device", "device '\(device)' is not defined", value: device, allowed: devices.joined(separator: ", "),
+                    suggestion: nearestName(to: device, among: devices).map { "did you mean '\($0)'?" })
+            }
+            targets.append(.init(unit: unit, device: device))
+        }
+        return targets
+    }
+
+    private func rule(_ source: ObjectValue) -> Firewall.Rule {
+        let words = source.list("functions").compactMap { element -> String? in
+            guard case .text(let word) = element.value else { return nil }
+            return word
+        }
+        let codes = FirewallShape.functions.filter { (words.isEmpty ? ["read"] : words).contains($0.word) }.flatMap(\.codes)
+        let units = source.list("units").compactMap { element -> Int? in
+            guard case .integer(let unit) = element.value else { return nil }
+            return unit
+        }
+        let ranges = source.list("registers").compactMap { element -> Firewall.AddressRange? in
+            guard case .text(let text) = element.value else { return nil }
+            return FirewallShape.range(text)
+        }
+        return Firewall.Rule(
+            client: source.text("client").flatMap { AddressBlock($0) }, units: source.isAbsent("units") ? nil : units,
+            functions: Set(codes).sorted(), ranges: source.isAbsent("registers") ? nil : ranges)
+    }
+
+    private mutating func report(
+        _ source: ObjectValue, _ field: String, _ message: String, value: String, allowed: String? = nil, suggestion: String? = nil
+    ) {
+        diagnostics.append(
+            Diagnostic(
+                .error, file: file, at: source.position(of: field), path: source.path.key(field).description, message, value: value,
+                allowed: allowed, suggestion: suggestion))
+    }
+}

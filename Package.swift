@@ -67,7 +67,8 @@ let package = Package(
         module(
             "Gateway",
             [
-                "Telemetry", "GatewayCore", "Definitions", "Acquisition", "ModbusProtocol", "ModbusAdapter", "ModbusFirewall", "Historian", "Scoring",
+                "Telemetry", "GatewayCore", "Definitions", "Acquisition", "ModbusProtocol", "ModbusAdapter", "ModbusFirewall", "Historian",
+                "Scoring",
                 "Sparkplug", "Uplink", "Identity", logging, lifecycle, signals,
             ]),
         .executableTarget(

@@ -31,7 +31,9 @@ struct FirewallBuilder {
                 report(source, "address", "'\(address)' is not an IP address", value: address, suggestion: "0.0.0.0 listens on every one")
             }
             if rate <= 0 {
-                report(source, "writesPerSecond", "\(rate) is not more than 0", value: "\(rate)", suggestion: "leave functions without write instead")
+                report(
+                    source, "writesPerSecond", "\(rate) is not more than 0", value: "\(rate)",
+                    suggestion: "leave functions without write instead")
             }
             firewalls.append(
                 Firewall(

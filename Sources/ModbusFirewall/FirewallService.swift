@@ -147,7 +147,11 @@ package final class FirewallService: Sendable {
         }
         let response = await target.forward(request)
         for access in request.accesses ?? [] where access.isWrite { target.didWrite(access) }
-        if case .exception(let code) = response { attempt.stage = .refused("the device answered exception \(code)") } else { attempt.stage = .done }
+        if case .exception(let code) = response {
+            attempt.stage = .refused("the device answered exception \(code)")
+        } else {
+            attempt.stage = .done
+        }
         _ = await audit(attempt)
         update { $0.forwarded += 1 }
         return response.pdu(to: request)
@@ -166,7 +170,8 @@ package final class FirewallService: Sendable {
             lastRefusedWrite.withLock { $0 = now }
             _ = await audit(
                 Attempt(
-                    firewall: name, client: client.description, device: device, unit: unit, request: request, stage: .refused(refusal.text)))
+                    firewall: name, client: client.description, device: device, unit: unit, request: request, stage: .refused(refusal.text))
+            )
         }
         if isFirst {
             logger.warning(

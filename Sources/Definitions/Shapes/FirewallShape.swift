@@ -4,7 +4,8 @@ enum FirewallShape {
         "firewall", "A Modbus TCP server in front of the devices, for other clients.",
         [
             Field(required: "name", .text(.name), "The name, unique within the site, devices included."),
-            Field("address", .text(.hostName), default: "127.0.0.1", "The IP address of this machine to listen on; 0.0.0.0 for all of IPv4."),
+            Field(
+                "address", .text(.hostName), default: "127.0.0.1", "The IP address of this machine to listen on; 0.0.0.0 for all of IPv4."),
             Field("port", .integer(1...65_535), default: "502", "The TCP port to listen on."),
             Field(required: "devices", .list(.object(target), count: 1...247), "The devices behind it."),
             Field(required: "rules", .list(.object(rule), count: 0...256), "What is let through; whatever no rule allows is refused."),

@@ -1,6 +1,6 @@
 # Every command of the project. `make` alone explains them.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo check bench bench-log fuzz check-arm64 torture schema format clean
+.PHONY: help setup build demo check bench bench-modbus bench-log fuzz check-arm64 torture schema format clean
 
 # Debug products and tests are built in .build, release products in .build-release: neither disturbs the other.
 RELEASE := -c release --scratch-path .build-release --explicit-target-dependency-import-check error
@@ -11,7 +11,7 @@ export PATH := $(PATH):/usr/sbin
 help: ## Show this list
 	@echo "IndusEdge: Modbus in, health scored, encrypted MQTT out"
 	@echo
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Each command first installs what is missing (scripts/apt-packages.txt). Needed beforehand: git, make, Swift 6.2 or later."
 
@@ -32,6 +32,12 @@ check: setup ## Do what continuous integration does: format, build, tests, tidin
 bench: build ## Measure the gateway end to end beside a C yardstick (about four minutes)
 	@$(MAKE) --no-print-directory -C Benchmarks/endtoend
 	@python3 Benchmarks/endtoend/bench.py $(BENCH)
+
+bench-modbus: build ## Measure Modbus: flat out beside C, 500 small devices, 40 large ones (about six minutes)
+	@$(MAKE) --no-print-directory -C Benchmarks/endtoend
+	swift build $(RELEASE) --product modbus-bench
+	@python3 Benchmarks/modbus/bench.py
+	@python3 Benchmarks/endtoend/bench.py --workload 500x30@1s --workload 40x1000@100ms $(BENCH)
 
 # BENCH="--seconds 600" makes the load last longer, --series FOLDER adds recorded series, --only PART measures one part (--only codec,
 # ingest, maximum, small-site, size, query, opening, memory), --samples NUMBER fills the store that is opened with fewer.

@@ -109,6 +109,9 @@ let package = Package(
             name: "log-codec-bench", dependencies: ["ChunkCodec", "CColumnCodec", "BenchmarkSignals"], path: "Benchmarks/log/column",
             swiftSettings: settings),
         .executableTarget(
+            name: "modbus-bench", dependencies: ["Telemetry", "GatewayCore", "ModbusAdapter"], path: "Benchmarks/modbus",
+            exclude: ["bench.py", "requests.c"], swiftSettings: settings),
+        .executableTarget(
             name: "log-bench", dependencies: ["Telemetry", "GatewayCore", "Historian", "BenchmarkSignals", logging],
             path: "Benchmarks/log/store", swiftSettings: settings),
     ]

@@ -210,7 +210,7 @@ static void listen_on(int poller, struct device *device, int port)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t) port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (fd < 0 || bind(fd, (struct sockaddr *) &address, sizeof address) || listen(fd, 16)) give_up("listen");
+    if (fd < 0 || bind(fd, (struct sockaddr *) &address, sizeof address) || listen(fd, 128)) give_up("listen");
     device->source = (struct source) {PORT, fd};
     watch(poller, &device->source);
 }

@@ -10,6 +10,8 @@ package struct Site: Sendable, Equatable {
     package var log: LogSettings
     package var scoring: ScoringSettings
     package var clock: ClockSettings
+    /// When a change of the document is taken back.
+    package var healthGate = HealthGateSettings()
     /// The file it was read from.
     package var file: String
 

@@ -33,6 +33,7 @@ enum SiteShape {
             Field("log", .object(log), "The local log of all samples."),
             Field("scoring", .object(scoring), "The health of the assets."),
             Field("clock", .object(clock), "The clock that stamps the samples."),
+            Field("healthGate", .object(healthGate), "When a change of this document is taken back by itself."),
         ])
 
     static let device = ObjectShape(

@@ -113,3 +113,8 @@ package struct ConfigurationStatus: Sendable, Equatable, Codable {
     /// Why it was refused or taken back, or what is worth knowing of it.
     package var reasons: [String]
 }
+
+extension ConfigurationStatus {
+    /// What a gateway last kept beside its log, in this folder; `nil` where there is nothing.
+    package static func kept(beside logPath: String) -> ConfigurationStatus? { ConfigurationStore(logPath: logPath).status() }
+}

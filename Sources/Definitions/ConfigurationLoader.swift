@@ -8,6 +8,10 @@ package struct LoadedConfiguration: Sendable, Equatable {
     package var definitions: [ProtocolDefinition]
     /// File by file and in the order of the lines.
     package var diagnostics: [Diagnostic]
+    /// Everything that was read.
+    package var bundle: ConfigurationBundle
+    /// Where the log is, as far as the site document tells, even if it has errors.
+    package var logPath: String?
 
     package var hasErrors: Bool { diagnostics.contains { $0.severity == .error } }
 }
@@ -25,7 +29,18 @@ package struct ConfigurationLoader: Sendable {
     ///   - files: Paths, absolute or relative to the working directory.
     ///   - environment: What `${NAME}` in the documents refers to.
     package func load(files: [String], environment: [String: String]) -> LoadedConfiguration {
-        var load = Load(environment: environment)
+        load(files: files, environment: environment, reading: ConfigurationFile.read)
+    }
+
+    /// Loads what was read before; no file is touched.
+    package func load(_ bundle: ConfigurationBundle, environment: [String: String]) -> LoadedConfiguration {
+        load(files: bundle.given, environment: environment, reading: bundle.read)
+    }
+
+    private func load(
+        files: [String], environment: [String: String], reading: @escaping (String) -> Result<[UInt8], ConfigurationFile.Problem>
+    ) -> LoadedConfiguration {
+        var load = Load(environment: environment, given: files, reading: reading)
         for file in files { load.readGiven(file) }
         return load.finish()
     }
@@ -38,12 +53,26 @@ private struct Load {
     private var catalog = DefinitionCatalog()
     private var site: (document: ObjectValue, file: String)?
     private var seen: Set<String> = []
+    private var bundle: ConfigurationBundle
+    private let reading: (String) -> Result<[UInt8], ConfigurationFile.Problem>
 
-    init(environment: [String: String]) { self.environment = environment }
+    init(environment: [String: String], given: [String], reading: @escaping (String) -> Result<[UInt8], ConfigurationFile.Problem>) {
+        self.environment = environment
+        bundle = ConfigurationBundle(given: given)
+        self.reading = reading
+    }
+
+    /// Reads a file, and keeps what it said.
+    private mutating func contents(of file: String) -> Result<[UInt8], ConfigurationFile.Problem> {
+        let result = reading(file)
+        let bytes = try? result.get()
+        bundle.files.append(.init(path: file, text: bytes.map { String(decoding: $0, as: UTF8.self) }))
+        return result
+    }
 
     mutating func readGiven(_ file: String) {
         guard isNew(file, namedAt: nil) else { return }
-        switch ConfigurationFile.read(file) {
+        switch contents(of: file) {
         case .success(let bytes): read(bytes, of: file)
         case .failure(let problem):
             diagnostics.append(Diagnostic(.error, file: file, at: .start, path: "", problem.message, suggestion: problem.suggestion))
@@ -59,7 +88,14 @@ private struct Load {
             for diagnostic in builder.diagnostics { diagnostics.append(diagnostic) }
         }
         return LoadedConfiguration(
-            site: diagnostics.hasErrors ? nil : built, definitions: catalog.definitions, diagnostics: diagnostics.sorted)
+            site: diagnostics.hasErrors ? nil : built, definitions: catalog.definitions, diagnostics: diagnostics.sorted, bundle: bundle,
+            logPath: logPath)
+    }
+
+    private var logPath: String? {
+        guard let site, let spec = site.document.object("spec") else { return nil }
+        let log = spec.object("log") ?? SiteShape.log.defaults(at: spec.position, path: spec.path.key("log"))
+        return log.text("path").map { FilePath.resolve($0, besideFile: site.file) }
     }
 
     /// The files of `spec.definitions`.
@@ -69,7 +105,7 @@ private struct Load {
             guard case .text(let path) = element.value else { continue }
             let file = FilePath.resolve(path, besideFile: site.file)
             guard isNew(file, namedAt: (site.file, element)) else { continue }
-            switch ConfigurationFile.read(file) {
+            switch contents(of: file) {
             case .success(let bytes): read(bytes, of: file)
             case .failure(let problem):
                 diagnostics.append(

@@ -12,6 +12,8 @@ package struct Site: Sendable, Equatable {
     package var clock: ClockSettings
     /// Modbus servers in front of the devices.
     package var firewalls: [Firewall]
+    /// When a change of the document is taken back.
+    package var healthGate = HealthGateSettings()
     /// The file it was read from.
     package var file: String
 

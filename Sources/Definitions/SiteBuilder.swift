@@ -34,19 +34,24 @@ struct SiteBuilder {
         let log = spec.object("log") ?? SiteShape.log.defaults(at: spec.position, path: spec.path.key("log"))
         let scoring = spec.object("scoring") ?? SiteShape.scoring.defaults(at: spec.position, path: spec.path.key("scoring"))
         let clock = spec.object("clock") ?? SiteShape.clock.defaults(at: spec.position, path: spec.path.key("clock"))
+        let gate = HealthGateSettings(
+            spec.object("healthGate") ?? SiteShape.healthGate.defaults(at: spec.position, path: spec.path.key("healthGate")))
+        guard let gate else { return nil }
         guard let siteName, let logPath = log.text("path"), let diskLimit = log.size("diskLimit"),
             let commitInterval = log.duration("commitInterval"),
             let policy = log.text("policy").flatMap(LogSettings.Policy.init(rawValue:)), let isEnabled = scoring.bool("enabled"),
             let publishEvery = scoring.duration("publishEvery"),
             let trust = clock.text("trust").flatMap(ClockSettings.Trust.init(rawValue:))
         else { return nil }
-        return Site(
+        var site = Site(
             name: siteName, description: metadata.text("description"), devices: devices, assets: assets, routes: builtRoutes,
             log: LogSettings(
                 path: FilePath.resolve(logPath, besideFile: file), diskLimit: diskLimit, commitInterval: commitInterval,
                 keepFor: log.duration("keepFor"), policy: policy, writeBudget: log.size("writeBudget")),
             scoring: ScoringSettings(isEnabled: isEnabled, publishEvery: publishEvery), clock: ClockSettings(trust: trust),
             firewalls: builtFirewalls, file: file)
+        site.healthGate = gate
+        return site
     }
 
     // MARK: - Devices

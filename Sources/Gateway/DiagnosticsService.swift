@@ -9,22 +9,43 @@ struct DiagnosticsService: Sendable {
 
     private let log: any TelemetryLog
     private let time: any TimeSource
-    private let devices: [(name: String, monitor: DeviceMonitor)]
+    private let devices: @Sendable () -> [(name: String, monitor: DeviceMonitor)]
 
     init(log: any TelemetryLog, time: any TimeSource, devices: [(name: String, monitor: DeviceMonitor)]) {
+        self.init(log: log, time: time) { devices }
+    }
+
+    /// `devices` gives those there are now, and is asked every second.
+    init(log: any TelemetryLog, time: any TimeSource, devices: @escaping @Sendable () -> [(name: String, monitor: DeviceMonitor)]) {
         self.log = log
         self.time = time
         self.devices = devices
     }
 
-    func run() async throws {
-        var streams: [(stream: StreamID, descriptor: StreamDescriptor, monitor: DeviceMonitor)] = []
-        for device in devices {
+    /// One device that is told of.
+    private struct Told {
+        let name: String
+        let monitor: DeviceMonitor
+        let stream: StreamID
+        let descriptor: StreamDescriptor
+        var lastConnection: DeviceStatus.Connection?
+        var clock: (stream: StreamID, descriptor: StreamDescriptor)?
+    }
+
+    /// The devices there are now; those that were there before go on.
+    private func update(_ told: inout [Told]) throws {
+        let present = devices()
+        if present.count == told.count, zip(present, told).allSatisfy({ $0.monitor === $1.monitor }) { return }
+        told = try present.map { device in
+            if let known = told.first(where: { $0.monitor === device.monitor }) { return known }
             let descriptor = DiagnosticsStream.descriptor(device: device.name)
-            streams.append((try log.register(descriptor), descriptor, device.monitor))
+            return Told(name: device.name, monitor: device.monitor, stream: try log.register(descriptor), descriptor: descriptor)
         }
-        var lastConnections = [DeviceStatus.Connection?](repeating: nil, count: streams.count)
-        var clocks = [(stream: StreamID, descriptor: StreamDescriptor)?](repeating: nil, count: streams.count)
+    }
+
+    func run() async throws {
+        var told: [Told] = []
+        try update(&told)
         var next = time.now
         var tick = 0
         let ticksPerPeriod = Int(DiagnosticsService.period / .seconds(1))
@@ -32,21 +53,21 @@ struct DiagnosticsService: Sendable {
             next = next.advanced(by: .seconds(1))
             try await time.sleep(until: next)
             tick += 1
-            for index in streams.indices {
-                let status = streams[index].monitor.status
-                guard tick % ticksPerPeriod == 0 || status.connection != lastConnections[index] else { continue }
-                lastConnections[index] = status.connection
+            try update(&told)
+            for index in told.indices {
+                let status = told[index].monitor.status
+                guard tick % ticksPerPeriod == 0 || status.connection != told[index].lastConnection else { continue }
+                told[index].lastConnection = status.connection
                 let stamp = time.stamp
-                log.append(
-                    DiagnosticsStream.batch(status, stream: streams[index].stream, descriptor: streams[index].descriptor, at: stamp))
+                log.append(DiagnosticsStream.batch(status, stream: told[index].stream, descriptor: told[index].descriptor, at: stamp))
                 guard let skew = status.clockSkewMilliseconds else { continue }
                 let clock: (stream: StreamID, descriptor: StreamDescriptor)
-                if let known = clocks[index] {
+                if let known = told[index].clock {
                     clock = known
                 } else {
-                    let descriptor = DiagnosticsStream.clockDescriptor(device: devices[index].name)
+                    let descriptor = DiagnosticsStream.clockDescriptor(device: told[index].name)
                     clock = (try log.register(descriptor), descriptor)
-                    clocks[index] = clock
+                    told[index].clock = clock
                 }
                 log.append(DiagnosticsStream.clockBatch(skew: skew, stream: clock.stream, descriptor: clock.descriptor, at: stamp))
             }

@@ -13,16 +13,25 @@ internal import Uplink
 
 /// The whole gateway of one site: log, devices, scoring and routes, as one group of services.
 package struct GatewayService: Sendable {
-    private let site: Site
+    private let start: GatewayStart
     private let version: String
     private let time: DisciplinedTime
     private let logger: Logger
+    /// The way to the configuration while the gateway runs.
+    package let configuration = ConfigurationControl()
 
-    /// `version` is told to the platform and the log.
+    private var site: Site { start.configuration.site }
+
+    /// `version` is told to the platform and the log. The site does not change.
     package init(site: Site, version: String, time: any MachineClock, logger: Logger) {
-        self.site = site
+        self.init(GatewayStart(site: site), version: version, time: time, logger: logger)
+    }
+
+    /// The same with a site that follows its files.
+    package init(_ start: GatewayStart, version: String, time: any MachineClock, logger: Logger) {
+        self.start = start
         self.version = version
-        self.time = DisciplinedTime(clock: time, trust: site.clock.trust == .system ? .system : .synchronized)
+        self.time = DisciplinedTime(clock: time, trust: start.configuration.site.clock.trust == .system ? .system : .synchronized)
         self.logger = logger
     }
 
@@ -53,14 +62,16 @@ package struct GatewayService: Sendable {
     /// The group could watch the signals itself, but only begins to while its services start already: a signal that comes as soon as
     /// the gateway says that it is there would end the process without a last commit.
     private func run(_ group: ServiceGroup) async throws {
-        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
         try await withThrowingTaskGroup(of: Bool.self) { tasks in
             tasks.addTask {
                 try await group.run()
                 return true
             }
             tasks.addTask {
-                for await _ in signals { await group.triggerGracefulShutdown() }
+                for await signal in signals {
+                    if signal == .sighup { configuration.reload() } else { await group.triggerGracefulShutdown() }
+                }
                 return false
             }
             defer { tasks.cancelAll() }
@@ -81,30 +92,32 @@ package struct GatewayService: Sendable {
     private func prepare(_ log: Historian) throws -> [ServiceGroupConfiguration.ServiceConfiguration] {
         let clock = ClockService(time: time, log: log, logger: logger)
         clock.begin()
-        let builder = SiteBuilder(site: site)
-        let devices = try builder.devices(log: log)
-        let runners = devices.map { device in
-            DeviceRunner(name: device.name, adapter: device.adapter, groups: device.groups, log: log, time: time, logger: logger)
-        }
-        var services = [
+        let runtime = try SiteRuntime(site: site, version: version, log: log, time: time, logger: logger)
+        let diagnostics = DiagnosticsService(log: log, time: time) { runtime.directory.devices }
+        let configuration = ConfigurationService(
+            start: start, runtime: runtime, control: configuration, log: log, time: time, logger: logger)
+        return [
             service("log") {
                 announce(epoch: log.epoch)
                 try await log.run()
-            }
+            },
+            service("clock") { try await clock.run() },
+            service("routes") {
+                await runtime.startRoutes()
+                try await runtime.routeHost.run()
+            },
+            service("scoring") {
+                await runtime.startScoring()
+                try await runtime.scoringHost.run()
+            },
+            service("diagnostics") { try await diagnostics.run() },
+            service("devices") {
+                await runtime.startDevices()
+                try await runtime.deviceHost.run()
+            },
+            // Ends first: nothing is started any more when the rest ends.
+            service("configuration") { try await configuration.run() },
         ]
-        services.append(service("clock") { try await clock.run() })
-        for route in try routes(log: log, devices: devices) {
-            services.append(service("route \(route.configuration.name)") { try await route.run() })
-        }
-        if site.scoring.isEnabled {
-            let scoring = ScoringService(
-                log: log, time: time, assets: try builder.assets(log: log), publishEvery: site.scoring.publishEvery, logger: logger)
-            services.append(service("scoring") { try await scoring.run() })
-        }
-        let diagnostics = DiagnosticsService(log: log, time: time, devices: zip(devices, runners).map { ($0.name, $1.monitor) })
-        services.append(service("diagnostics") { try await diagnostics.run() })
-        for (device, runner) in zip(devices, runners) { services.append(service("device \(device.name)") { try await runner.run() }) }
-        return services
     }
 
     private func announce(epoch: UInt32) {
@@ -125,67 +138,11 @@ package struct GatewayService: Sendable {
             failureTerminationBehavior: .gracefullyShutdownGroup)
     }
 
-    private func routes(log: any TelemetryLog, devices: [SiteBuilder.PreparedDevice]) throws -> [Uplink.Route] {
-        try site.routes.map { route in
-            let configuration = RouteConfiguration(
-                name: route.name, site: site.name,
-                clusters: route.clusters.map { .init(name: $0.name, host: $0.host, port: UInt16($0.port), isTLS: $0.isEncrypted) },
-                payload: route.payload == .json ? .json(topicTemplate: route.topic) : .sparkplugB(group: route.group, node: route.node),
-                tls: route.tls.map {
-                    .init(
-                        ca: $0.certificateAuthority, certificate: $0.certificate, key: $0.key,
-                        minimumVersion: $0.minimumVersion == .tls12 ? .tls12 : .tls13)
-                }, inFlight: route.inFlight, keepAlive: route.keepAlive, clientID: route.clientID ?? "indusedge-\(site.name)-\(route.name)",
-                epoch: log.epoch, gatewayVersion: version)
-            let prepared = try Uplink.Route(
-                configuration: configuration, log: log, time: time, logger: logger, preflight: preflight(of: route))
-            prepared.register(streams: try streams(log: log, devices: devices))
-            return prepared
-        }
-    }
-
-    /// Every stream of the site, so that the first births name every metric.
-    private func streams(log: any TelemetryLog, devices: [SiteBuilder.PreparedDevice]) throws -> [StreamID] {
-        var streams = devices.flatMap { $0.groups.map(\.plan.stream) }
-        streams += try devices.map { try log.register(DiagnosticsStream.descriptor(device: $0.name)) }
-        if site.scoring.isEnabled {
-            streams += try site.assets.map { try log.register(HealthStream.descriptor(asset: $0.name)) }
-        }
-        return streams
-    }
-
-    private func preflight(of route: Definitions.Route) -> @Sendable () throws -> Void {
-        let time = time
-        let logger = logger
-        // Looked at before every attempt to connect, told only when it changes.
-        let lastRemarks = LastRemarks()
-        return {
-            guard let tls = route.tls else { return }
-            let remarks = try CertificateInformation.check(
-                ca: tls.certificateAuthority, certificate: tls.certificate, key: tls.key, at: time.utc)
-            guard lastRemarks.change(to: remarks) else { return }
-            for remark in remarks { logger.warning("identity", metadata: ["route": "\(route.name)", "remark": "\(remark)"]) }
-        }
-    }
-
     /// The service group logs each start and stop at `info`; that is for those who look.
     private func quiet(_ logger: Logger) -> Logger {
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .warning)
         return quiet
-    }
-}
-
-/// What a pre-flight check remarked last.
-private final class LastRemarks: Sendable {
-    private let remarks = Mutex<[String]>([])
-
-    /// Returns whether they differ from the last ones.
-    func change(to new: [String]) -> Bool {
-        remarks.withLock { old in
-            defer { old = new }
-            return old != new
-        }
     }
 }
 

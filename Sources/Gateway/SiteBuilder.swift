@@ -14,19 +14,45 @@ struct SiteBuilder {
         let name: String
         let adapter: ModbusAdapter
         let groups: [Acquisition.ScanGroup]
+        let lineKey: LineKey
+        let line: ModbusLine
     }
 
-    /// Registers every stream of every device and plans its requests. Devices that name the same line share its connection.
+    /// What devices share a connection by: where it leads, and how long it is waited for.
+    struct LineKey: Hashable {
+        var endpoint: ModbusEndpoint
+        var responseTimeout: Duration
+        var connectTimeout: Duration
+    }
+
+    /// The line of each device by its name. The first device on an endpoint says how long it is waited for.
+    func lineKeys() -> [String: LineKey] {
+        var byEndpoint: [ModbusEndpoint: LineKey] = [:]
+        var keys: [String: LineKey] = [:]
+        for device in site.devices {
+            let endpoint = SiteBuilder.endpoint(of: device.connection)
+            let key =
+                byEndpoint[endpoint]
+                ?? LineKey(endpoint: endpoint, responseTimeout: device.responseTimeout, connectTimeout: device.connectTimeout)
+            byEndpoint[endpoint] = key
+            keys[device.name] = key
+        }
+        return keys
+    }
+
+    /// Registers the streams of the devices with these names and plans their requests. Devices that name the same line share its connection,
+    /// also with those that are `sharing` one already.
     ///
     /// Throws when the catalogue of the log cannot be written, or a tag cannot be read in one request.
-    func devices(log: any TelemetryLog) throws -> [PreparedDevice] {
-        var lines: [ModbusEndpoint: ModbusLine] = [:]
-        return try site.devices.enumerated().map { index, device in
-            let endpoint = SiteBuilder.endpoint(of: device.connection)
-            let line =
-                lines[endpoint]
-                ?? ModbusLine(endpoint, responseTimeout: device.responseTimeout, connectTimeout: device.connectTimeout)
-            lines[endpoint] = line
+    func devices(
+        _ names: Set<String>, log: any TelemetryLog, sharing: [LineKey: ModbusLine] = [:]
+    ) throws -> [PreparedDevice] {
+        var lines = sharing
+        let keys = lineKeys()
+        return try site.devices.enumerated().compactMap { index, device in
+            guard names.contains(device.name), let key = keys[device.name] else { return nil }
+            let line = lines[key] ?? ModbusLine(key.endpoint, responseTimeout: key.responseTimeout, connectTimeout: key.connectTimeout)
+            lines[key] = line
             let groups = try device.scanGroups.map { group in
                 let tags = device.tags(of: group.name)
                 let descriptor = StreamDescriptor(device: device.name, group: group.name, tags: tags.map(\.tag))
@@ -38,7 +64,7 @@ struct SiteBuilder {
                 return Acquisition.ScanGroup(plan: plan, period: group.period, phase: phase, deadbands: tags.map(\.deadband))
             }
             let adapter = ModbusAdapter(name: device.name, line: line, unit: SiteBuilder.unit(of: device.connection))
-            return PreparedDevice(name: device.name, adapter: adapter, groups: groups)
+            return PreparedDevice(name: device.name, adapter: adapter, groups: groups, lineKey: key, line: line)
         }
     }
 

@@ -35,7 +35,7 @@ package actor ModbusAdapter: ProtocolAdapter {
 
     package func connect() async throws {
         do {
-            try line.open()
+            try line.open(for: name)
         } catch {
             throw GatewayError(
                 .connectionFailed, resource: "device \(name)", operation: "connect", "the device cannot be reached", cause: error)
@@ -43,7 +43,7 @@ package actor ModbusAdapter: ProtocolAdapter {
         silentPolls = 0
     }
 
-    package func disconnect() async { line.close() }
+    package func disconnect() async { line.leave(name) }
 
     package func read(_ plan: ReadPlan, at time: Timestamp) async throws -> PollResult { try poll(plan, at: time) }
 

@@ -12,6 +12,8 @@ package final class ModbusLine: @unchecked Sendable {
     private var context: ModbusContext?
     /// Something unasked may still arrive: the answer to a request that was given up.
     private var mayHoldLateReply = false
+    /// The units that use the connection, by the names of their devices.
+    private var users: Set<String> = []
 
     /// The executor of every unit on this line.
     var executor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
@@ -24,8 +26,9 @@ package final class ModbusLine: @unchecked Sendable {
     }
 
     /// Connects unless connected.
-    func open() throws(GatewayError) {
+    func open(for user: String) throws(GatewayError) {
         thread.checkIsolated()
+        users.insert(user)
         if context != nil { return }
         let opened = try ModbusContext(endpoint, responseTimeout: responseTimeout)
         try opened.connect(endpoint, timeout: connectTimeout)
@@ -36,6 +39,13 @@ package final class ModbusLine: @unchecked Sendable {
     func close() {
         thread.checkIsolated()
         context = nil
+    }
+
+    /// Closes the connection unless other units use it.
+    func leave(_ user: String) {
+        thread.checkIsolated()
+        users.remove(user)
+        if users.isEmpty { close() }
     }
 
     func readRegisters(

@@ -23,12 +23,19 @@ package struct AssetScorer: Sendable {
     /// The streams it looks at, in the order of the members.
     package let streams: [StreamID]
     private let namesDevices: Bool
+    private let scored: [[Bool]]
 
     package init(name: String, members: [Member], configuration: ScoringConfiguration = ScoringConfiguration()) {
         self.name = name
         streams = members.map(\.stream)
+        scored = members.map(\.scored)
         scorers = members.map { StreamScorer(descriptor: $0.descriptor, scored: $0.scored, configuration: configuration) }
         namesDevices = Set(members.map(\.descriptor.device)).count > 1
+    }
+
+    /// Whether the other is of the same asset and looks at the same tags, so that what was learned holds for both.
+    package func isAlike(_ other: AssetScorer) -> Bool {
+        name == other.name && streams == other.streams && scored == other.scored
     }
 
     /// Looks at one batch. Returns false if its stream is none of the asset's.

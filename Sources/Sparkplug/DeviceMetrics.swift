@@ -21,11 +21,14 @@ struct DeviceMetrics: Sendable {
     let id: String
     let birthTopic: String
     let dataTopic: String
+    let deathTopic: String
     private(set) var metrics: [MetricDefinition] = []
     /// Indices into the edge node's streams, in the order of registration.
     var streams: [Int] = []
-    /// Whether the births that are out lack a metric of this device.
+    /// Whether the births that are out lack a metric of this device, or have one that it lost.
     var needsBirth = true
+    /// Whether a birth of this device is out, and no death after it.
+    var isBorn = false
 
     private var indices: [MetricDefinition.Identity: Int] = [:]
     private var names: [String: Int] = [:]
@@ -34,6 +37,7 @@ struct DeviceMetrics: Sendable {
         self.id = id
         birthTopic = SparkplugTopic(group: group, type: .deviceBirth, node: node, device: id).text
         dataTopic = SparkplugTopic(group: group, type: .deviceData, node: node, device: id).text
+        deathTopic = SparkplugTopic(group: group, type: .deviceDeath, node: node, device: id).text
     }
 
     /// The index of the metric with this name.
@@ -82,6 +86,12 @@ struct PublishedStream: Sendable {
     let metrics: [Int]
     let encoder: StreamEncoder
     var latest = LatestValues()
+    /// Whether the gateway has the stream still; old data of others may come all the same.
+    var isRetained = true
+    /// Whether data of a stream that is not retained made its metrics known again.
+    var isRecalled = false
+    /// Whether the last birth of its device has its metrics.
+    var isBorn = false
     /// Per tag, whether the host was last told a quality that is not good; empty for no tag.
     private(set) var toldNotGood: [Bool] = []
     private var toldNotGoodCount = 0

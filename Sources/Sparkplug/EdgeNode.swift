@@ -30,6 +30,10 @@ package struct EdgeNode: Sendable {
     private var deviceIndices: [String: Int] = [:]
     private var streams: [PublishedStream] = []
     private var streamIndices: [StreamID: Int] = [:]
+    /// What the gateway has, since it said so for the first time.
+    private var retained: Set<StreamID>?
+    /// Devices that are born and whose streams the gateway does not have any more.
+    private var leaving: [Int] = []
 
     static let rebirthMetric = "Node Control/Rebirth"
     static let birthDeathSequenceMetric = "bdSeq"
@@ -69,10 +73,37 @@ package struct EdgeNode: Sendable {
     package mutating func births(at time: Timestamp) -> [SparkplugMessage] {
         sequence = 0
         hasBirths = true
+        leaving = []
         var messages = [nodeBirth(at: time)]
-        for device in devices.indices { messages.append(deviceBirth(device, at: time)) }
+        for stream in streams.indices { streams[stream].isBorn = false }
+        for device in devices.indices {
+            devices[device].isBorn = false
+            if devices[device].streams.contains(where: { isTold($0) }) { messages.append(deviceBirth(device, at: time)) }
+        }
         return messages
     }
+
+    /// Says which streams the gateway has now; others are no longer told of in births.
+    ///
+    /// If births are out, a device that lost a stream is born anew before its next data, and one that lost all of them dies before the next
+    /// live data of another. Data of a stream that is not retained may still come: it makes the stream known again, until the next call.
+    package mutating func retain(_ streams: Set<StreamID>) {
+        retained = streams
+        for (stream, index) in streamIndices {
+            let isRetained = streams.contains(stream)
+            let device = self.streams[index].device
+            self.streams[index].isRecalled = false
+            // A stream that comes back begins anew: what it last said is not known to hold.
+            if isRetained, !self.streams[index].isRetained { self.streams[index].latest = LatestValues() }
+            self.streams[index].isRetained = isRetained
+            if isRetained != self.streams[index].isBorn { devices[device].needsBirth = true }
+        }
+        leaving = devices.indices.filter { devices[$0].isBorn && !isRetained($0) }
+    }
+
+    private func isRetained(_ device: Int) -> Bool { devices[device].streams.contains { streams[$0].isRetained } }
+
+    private func isTold(_ stream: Int) -> Bool { streams[stream].isRetained || streams[stream].isRecalled }
 
     /// Tells of a stream, which the gateway has or old data needs. A stream that is known already costs a look-up.
     ///
@@ -93,7 +124,9 @@ package struct EdgeNode: Sendable {
         devices[device].needsBirth = true
         devices[device].streams.append(streams.count)
         streamIndices[stream] = streams.count
-        streams.append(PublishedStream(descriptor, device: device, metrics: metrics, aliases: metrics.map { definitions[$0].alias }))
+        var published = PublishedStream(descriptor, device: device, metrics: metrics, aliases: metrics.map { definitions[$0].alias })
+        published.isRetained = retained?.contains(stream) ?? true
+        streams.append(published)
     }
 
     /// One DDATA with the batch, aliases only, its key in `uuid`; before it a DBIRTH where the host does not know all metrics yet,
@@ -108,11 +141,19 @@ package struct EdgeNode: Sendable {
         }
         EdgeNode.checkShape(of: batch, streams[index].descriptor)
         let device = streams[index].device
+        if !streams[index].isRetained, !streams[index].isBorn || !hasBirths {
+            streams[index].isRecalled = true
+            devices[device].needsBirth = true
+        }
         var messages: [SparkplugMessage] = []
         if !hasBirths {
             messages = births(at: publishTime)
-        } else if devices[device].needsBirth {
-            messages.append(deviceBirth(device, at: publishTime))
+        } else {
+            if !leaving.isEmpty, !isHistorical, !leaving.contains(device) { messages = deaths(at: publishTime) }
+            // What is left of a leaving device fits its last birth.
+            if devices[device].needsBirth, streams[index].isRetained || !streams[index].isBorn {
+                messages.append(deviceBirth(device, at: publishTime))
+            }
         }
         if batch.presence.isEmpty ? batch.quality.isEmpty : batch.presence.allSatisfy({ $0 == 0 }) { return messages }
         let payload = streams[index].encoder.payload(
@@ -171,11 +212,33 @@ extension EdgeNode {
             topic: SparkplugTopic(group: groupID, type: .nodeBirth, node: nodeID).text, payload: payload.encoded(), qualityOfService: 0)
     }
 
+    /// DDEATH of every leaving device.
+    private mutating func deaths(at time: Timestamp) -> [SparkplugMessage] {
+        defer { leaving = [] }
+        return leaving.map { index in
+            devices[index].isBorn = false
+            devices[index].needsBirth = true
+            for stream in devices[index].streams {
+                streams[stream].isBorn = false
+                streams[stream].isRecalled = false
+            }
+            let payload = SparkplugPayload(timestamp: time.sparkplugMilliseconds, metrics: [], sequence: UInt64(nextSequence()))
+            return SparkplugMessage(topic: devices[index].deathTopic, payload: payload.encoded(), qualityOfService: 0)
+        }
+    }
+
     private mutating func deviceBirth(_ index: Int, at time: Timestamp) -> SparkplugMessage {
         let device = devices[index]
+        var isMetricTold = [Bool](repeating: false, count: device.metrics.count)
+        for stream in device.streams {
+            streams[stream].isBorn = isTold(stream)
+            if streams[stream].isBorn { for metric in streams[stream].metrics { isMetricTold[metric] = true } }
+        }
+        if !isRetained(index), !leaving.contains(index) { leaving.append(index) }
+        devices[index].isBorn = true
         // Streams that follow each other share metrics: the newest value counts.
         var values = [DataValue?](repeating: nil, count: device.metrics.count)
-        for stream in device.streams {
+        for stream in device.streams where streams[stream].isBorn {
             for (metric, value) in zip(streams[stream].metrics, streams[stream].latest.all(streams[stream].descriptor)) {
                 guard let value else { continue }
                 if let other = values[metric], other.time > value.time { continue }
@@ -186,7 +249,7 @@ extension EdgeNode {
             streams[stream].didTell(isNotGood: streams[stream].metrics.map { values[$0].map { !$0.status.isGood } ?? true })
         }
         devices[index].needsBirth = false
-        let metrics = zip(device.metrics, values).map { EdgeNode.birthMetric($0, $1, at: time) }
+        let metrics = device.metrics.indices.filter { isMetricTold[$0] }.map { EdgeNode.birthMetric(device.metrics[$0], values[$0], at: time) }
         let payload = SparkplugPayload(timestamp: time.sparkplugMilliseconds, metrics: metrics, sequence: UInt64(nextSequence()))
         return SparkplugMessage(topic: device.birthTopic, payload: payload.encoded(), qualityOfService: 0)
     }

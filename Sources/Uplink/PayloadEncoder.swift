@@ -33,6 +33,9 @@ struct PayloadEncoder {
     /// Tells of a stream before its first batch.
     mutating func register(_ stream: StreamID, _ descriptor: StreamDescriptor) { edgeNode?.register(stream, descriptor) }
 
+    /// Says which streams the gateway has now; hosts are told of no others any more.
+    mutating func retain(_ streams: Set<StreamID>) { edgeNode?.retain(streams) }
+
     /// What the broker shall publish when the connection that is about to be made breaks.
     mutating func connecting(at time: Timestamp) -> MQTTSession.Message? { (edgeNode?.connecting(at: time)).map(Self.message) }
 

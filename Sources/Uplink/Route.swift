@@ -53,6 +53,14 @@ package final class Route: Sendable {
         }
     }
 
+    /// Tells which streams the gateway has from now on, the only ones that later births tell of. May be called while the route runs.
+    ///
+    /// Samples of other streams that still wait are sent all the same.
+    package func retain(streams: [StreamID]) {
+        register(streams: streams)
+        encoder.withLock { $0.retain(Set(streams)) }
+    }
+
     /// Connects, publishes and connects again, until the task is cancelled.
     ///
     /// Throws `CancellationError`, or a `GatewayError` when the log gives no cursor or cannot be read.
@@ -119,8 +127,9 @@ package final class Route: Sendable {
                 resource: configuration.resource, cluster: cluster, tls: cluster.isTLS ? configuration.tls : nil,
                 clientID: configuration.clientID, keepAliveSeconds: Int32(configuration.keepAlive.inSeconds), will: will),
             time: time
-        ) { [self] event, connection in
-            handle(event, session, connection, cursor)
+        ) { [self, weak cursor] event, connection in
+            // Weak: the connection's thread may outlive this run by as long as it takes to resolve a name, and only one may have the cursor.
+            if let cursor { handle(event, session, connection, cursor) }
         }
         connection.start()
         defer {

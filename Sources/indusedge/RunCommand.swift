@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Definitions
+internal import Foundation
 internal import Gateway
 internal import GatewayCore
 internal import Logging
@@ -7,7 +8,8 @@ internal import Logging
 struct RunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Run the gateway.",
-        discussion: "Ends on SIGTERM or SIGINT after a last commit to disk. Logs go to standard error.")
+        discussion: "Ends on SIGTERM or SIGINT after a last commit to disk. Follows changes of its files; SIGHUP has them read at once. "
+            + "Logs go to standard error.")
 
     @Argument(help: ArgumentHelp("The site document, and files with protocol definitions.", valueName: "site.yaml"))
     var files: [String]
@@ -25,15 +27,26 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await reportingErrors {
-            let site = try loadSite(files)
+            let start = try chooseStart()
             let time = SystemTime()
             let format = logFormat
             let level = logLevel
             LoggingSystem.bootstrap { label in
                 StructuredLogHandler(label: label, level: level, format: format, now: { time.utc })
             }
-            try await GatewayService(site: site, version: Version.current, time: time, logger: Logger(label: "indusedge")).run()
+            try await GatewayService(start, version: Version.current, time: time, logger: Logger(label: "indusedge")).run()
         }
+    }
+
+    /// The present documents, or the last known good ones; prints what is wrong with the present ones.
+    private func chooseStart() throws -> GatewayStart {
+        let (start, loaded) = GatewayStart.choose(ConfigurationSource(files: files, environment: ProcessInfo.processInfo.environment))
+        for diagnostic in loaded.diagnostics { Output.trouble(diagnostic.description) }
+        if let start { return start }
+        if !loaded.hasErrors {
+            Output.trouble("error: no Site document in \(files.joined(separator: ", ")); a document with 'kind: Site' is needed here")
+        }
+        throw ExitCode.failure
     }
 }
 

@@ -36,6 +36,7 @@ enum SiteShape {
             Field(
                 "firewalls", .list(.object(FirewallShape.firewall), count: 0...16),
                 "Modbus servers in front of the devices, for other clients."),
+            Field("healthGate", .object(healthGate), "When a change of this document is taken back by itself."),
         ])
 
     static let device = ObjectShape(

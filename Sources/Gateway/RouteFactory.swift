@@ -1,0 +1,63 @@
+internal import Definitions
+internal import GatewayCore
+internal import Identity
+internal import Logging
+internal import Synchronization
+internal import Telemetry
+internal import Uplink
+
+/// Makes routes of what a site document says of them.
+struct RouteFactory: Sendable {
+    let site: Site
+    let version: String
+    let log: any TelemetryLog
+    let time: any TimeSource
+    let logger: Logger
+
+    /// A route that knows of these streams, and is not connected yet.
+    ///
+    /// Throws a `GatewayError` with code `configurationInvalid`.
+    func route(_ route: Definitions.Route, streams: [StreamID]) throws -> Uplink.Route {
+        let configuration = RouteConfiguration(
+            name: route.name, site: site.name,
+            clusters: route.clusters.map { .init(name: $0.name, host: $0.host, port: UInt16($0.port), isTLS: $0.isEncrypted) },
+            payload: route.payload == .json ? .json(topicTemplate: route.topic) : .sparkplugB(group: route.group, node: route.node),
+            tls: route.tls.map {
+                .init(
+                    ca: $0.certificateAuthority, certificate: $0.certificate, key: $0.key,
+                    minimumVersion: $0.minimumVersion == .tls12 ? .tls12 : .tls13)
+            }, inFlight: route.inFlight, keepAlive: route.keepAlive, clientID: route.clientID ?? "indusedge-\(site.name)-\(route.name)",
+            epoch: log.epoch, gatewayVersion: version)
+        let prepared = try Uplink.Route(
+            configuration: configuration, log: log, time: time, logger: logger, preflight: preflight(of: route))
+        prepared.register(streams: streams)
+        return prepared
+    }
+
+    private func preflight(of route: Definitions.Route) -> @Sendable () throws -> Void {
+        let time = time
+        let logger = logger
+        // Looked at before every attempt to connect, told only when it changes.
+        let lastRemarks = LastRemarks()
+        return {
+            guard let tls = route.tls else { return }
+            let remarks = try CertificateInformation.check(
+                ca: tls.certificateAuthority, certificate: tls.certificate, key: tls.key, at: time.utc)
+            guard lastRemarks.change(to: remarks) else { return }
+            for remark in remarks { logger.warning("identity", metadata: ["route": "\(route.name)", "remark": "\(remark)"]) }
+        }
+    }
+}
+
+/// What a pre-flight check remarked last.
+private final class LastRemarks: Sendable {
+    private let remarks = Mutex<[String]>([])
+
+    /// Returns whether they differ from the last ones.
+    func change(to new: [String]) -> Bool {
+        remarks.withLock { old in
+            defer { old = new }
+            return old != new
+        }
+    }
+}

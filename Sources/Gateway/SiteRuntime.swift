@@ -1,0 +1,228 @@
+internal import Acquisition
+internal import Definitions
+internal import GatewayCore
+internal import Logging
+internal import ModbusAdapter
+internal import Scoring
+internal import Synchronization
+internal import Telemetry
+internal import Uplink
+
+/// What of a site runs: its devices, routes and scoring, each a piece that can be stopped and started alone.
+///
+/// A difference between two sites touches the pieces that it names and no other: those keep their task, connection, counters and whatever
+/// they have learned.
+actor SiteRuntime {
+    /// A device that is polled.
+    struct RunningDevice: Sendable {
+        let prepared: SiteBuilder.PreparedDevice
+        let runner: DeviceRunner<ModbusAdapter>
+        let meter: GoodTagsMeter
+    }
+
+    /// The services that keep the pieces.
+    nonisolated let deviceHost: UnitHost
+    nonisolated let routeHost: UnitHost
+    nonisolated let scoringHost: UnitHost
+    /// The devices there are now, for the diagnostics.
+    nonisolated let directory: DeviceDirectory
+
+    private(set) var site: Site
+    private var devices: [String: RunningDevice]
+    private var routes: [String: Uplink.Route]
+    private var scoring: ScoringService?
+    /// Streams of the gateway itself, which no device and no asset has.
+    private var ownStreams: [StreamID] = []
+    private let version: String
+    private let log: any TelemetryLog
+    private let time: any TimeSource
+    private let logger: Logger
+
+    /// Prepares everything and starts nothing.
+    ///
+    /// Throws a `GatewayError` when the site cannot work, or the catalogue of the log cannot be written.
+    init(site: Site, version: String, log: any TelemetryLog, time: any TimeSource, logger: Logger) throws {
+        self.site = site
+        self.version = version
+        self.log = log
+        self.time = time
+        self.logger = logger
+        deviceHost = UnitHost(kind: "device", time: time, logger: logger)
+        routeHost = UnitHost(kind: "route", time: time, logger: logger)
+        scoringHost = UnitHost(kind: "service", time: time, logger: logger)
+        directory = DeviceDirectory()
+        let builder = SiteBuilder(site: site)
+        var devices: [String: RunningDevice] = [:]
+        for device in try builder.devices(Set(site.devices.map(\.name)), log: log) {
+            devices[device.name] = SiteRuntime.running(device, log: log, time: time, logger: logger)
+        }
+        self.devices = devices
+        directory.replace(site.devices.compactMap { device in devices[device.name].map { (device.name, $0.runner.monitor) } })
+        let factory = RouteFactory(site: site, version: version, log: log, time: time, logger: logger)
+        let streams = try SiteRuntime.streams(of: site, devices: devices, log: log)
+        var routes: [String: Uplink.Route] = [:]
+        for route in site.routes { routes[route.name] = try factory.route(route, streams: streams) }
+        self.routes = routes
+        if site.scoring.isEnabled {
+            scoring = ScoringService(
+                log: log, time: time, assets: try builder.assets(log: log), publishEvery: site.scoring.publishEvery, logger: logger)
+        }
+    }
+
+    private static func running(
+        _ device: SiteBuilder.PreparedDevice, log: any TelemetryLog, time: any TimeSource, logger: Logger
+    ) -> RunningDevice {
+        let meter = GoodTagsMeter(log)
+        let runner = DeviceRunner(
+            name: device.name, adapter: device.adapter, groups: device.groups, log: meter, time: time, logger: logger)
+        return RunningDevice(prepared: device, runner: runner, meter: meter)
+    }
+
+    /// Every stream of a site, so that the first births name every metric.
+    private static func streams(
+        of site: Site, devices: [String: RunningDevice], log: any TelemetryLog
+    ) throws -> [StreamID] {
+        let present = site.devices.compactMap { devices[$0.name] }
+        var streams = present.flatMap { $0.prepared.groups.map(\.plan.stream) }
+        streams += try present.map { try log.register(DiagnosticsStream.descriptor(device: $0.prepared.name)) }
+        if site.scoring.isEnabled {
+            streams += try site.assets.map { try log.register(HealthStream.descriptor(asset: $0.name)) }
+        }
+        return streams
+    }
+
+    // MARK: - Starting
+
+    func startDevices() async {
+        for device in site.devices { await startDevice(device.name) }
+    }
+
+    func startRoutes() async {
+        for route in site.routes { await startRoute(route.name) }
+    }
+
+    func startScoring() async {
+        guard let scoring else { return }
+        await scoringHost.start("scoring") { try await scoring.run() }
+    }
+
+    private func startDevice(_ name: String) async {
+        guard let runner = devices[name]?.runner else { return }
+        await deviceHost.start(name) { try await runner.run() }
+    }
+
+    private func startRoute(_ name: String) async {
+        guard let route = routes[name] else { return }
+        await routeHost.start(name) { try await route.run() }
+    }
+
+    // MARK: - Looking
+
+    /// The device of this name that is polled now; `nil` if there is none.
+    func device(named name: String) -> RunningDevice? { devices[name] }
+
+    /// Which tags are read, and which of them are good now.
+    func tagQuality() -> TagQuality {
+        TagQuality(
+            devices: devices.mapValues { device in
+                var quality = TagQuality.Device(all: [], good: [])
+                for group in device.prepared.groups {
+                    quality.all.formUnion(group.plan.descriptor.tags.map(\.name))
+                    quality.good.formUnion(device.meter.goodTags(of: group.plan.stream, group.plan.descriptor))
+                }
+                return quality
+            })
+    }
+
+    /// Takes a stream of the gateway itself among those that the routes tell of.
+    func register(_ descriptor: StreamDescriptor) throws -> StreamID {
+        let stream = try log.register(descriptor)
+        if !ownStreams.contains(stream) {
+            ownStreams.append(stream)
+            try tellRoutes()
+        }
+        return stream
+    }
+
+    private func tellRoutes() throws {
+        let streams = try SiteRuntime.streams(of: site, devices: devices, log: log) + ownStreams
+        for route in routes.values { route.retain(streams: streams) }
+    }
+
+    // MARK: - Changing
+
+    /// Carries out a difference. Everything that can fail is done before anything is stopped.
+    ///
+    /// Throws a `GatewayError` when the new site cannot work; the old one runs on then, untouched.
+    func apply(_ difference: SiteDifference, to next: Site) async throws {
+        let builder = SiteBuilder(site: next)
+        let touched = touchedDevices(difference, lines: builder.lineKeys())
+        let kept = devices.filter { !touched.contains($0.key) }
+        let lines = Dictionary(kept.values.map { ($0.prepared.lineKey, $0.prepared.line) }, uniquingKeysWith: { first, _ in first })
+        var nextDevices = kept
+        for device in try builder.devices(touched, log: log, sharing: lines) {
+            nextDevices[device.name] = SiteRuntime.running(device, log: log, time: time, logger: logger)
+        }
+        let streams = try SiteRuntime.streams(of: next, devices: nextDevices, log: log) + ownStreams
+        let factory = RouteFactory(site: next, version: version, log: log, time: time, logger: logger)
+        let touchedRoutes = Set(difference.routes.map(\.name))
+        var nextRoutes = routes.filter { !touchedRoutes.contains($0.key) }
+        for route in next.routes where touchedRoutes.contains(route.name) {
+            nextRoutes[route.name] = try factory.route(route, streams: streams)
+        }
+        let assets = next.scoring.isEnabled ? try builder.assets(log: log) : []
+
+        await deviceHost.stop(touched)
+        for (name, device) in devices where nextDevices[name] == nil { tellRemoval(of: name, device) }
+        await routeHost.stop(touchedRoutes)
+        site = next
+        devices = nextDevices
+        routes = nextRoutes
+        directory.replace(next.devices.compactMap { device in nextDevices[device.name].map { (device.name, $0.runner.monitor) } })
+        for route in routes.values { route.retain(streams: streams) }
+        await update(assets)
+        for name in touchedRoutes.sorted() { await startRoute(name) }
+        for device in next.devices where touched.contains(device.name) { await startDevice(device.name) }
+    }
+
+    /// The devices that have to be stopped, started or both: those that changed, and those whose line is to be opened otherwise because of one.
+    private func touchedDevices(_ difference: SiteDifference, lines: [String: SiteBuilder.LineKey]) -> Set<String> {
+        var touched = Set(difference.devices.map(\.name))
+        for (name, device) in devices {
+            if let key = lines[name], key != device.prepared.lineKey { touched.insert(name) }
+        }
+        return touched
+    }
+
+    /// The last word of a device that is gone: nobody shall take it for connected.
+    private func tellRemoval(of name: String, _ device: RunningDevice) {
+        let descriptor = DiagnosticsStream.descriptor(device: name)
+        guard let stream = try? log.register(descriptor) else { return }
+        var status = device.runner.monitor.status
+        status.connection = .connecting
+        status.reason = "removed from the site document"
+        log.append(DiagnosticsStream.batch(status, stream: stream, descriptor: descriptor, at: time.stamp))
+    }
+
+    private func update(_ assets: [AssetScorer]) async {
+        switch (scoring, site.scoring.isEnabled) {
+        case (let running?, true): running.update(assets: assets, publishEvery: site.scoring.publishEvery)
+        case (nil, true):
+            scoring = ScoringService(log: log, time: time, assets: assets, publishEvery: site.scoring.publishEvery, logger: logger)
+            await startScoring()
+        case (.some, false):
+            await scoringHost.stop(["scoring"])
+            scoring = nil
+        case (nil, false): break
+        }
+    }
+}
+
+/// The devices there are now, with where they leave their status.
+final class DeviceDirectory: Sendable {
+    private let entries = Mutex<[(name: String, monitor: DeviceMonitor)]>([])
+
+    var devices: [(name: String, monitor: DeviceMonitor)] { entries.withLock { $0 } }
+
+    func replace(_ devices: [(name: String, monitor: DeviceMonitor)]) { entries.withLock { $0 = devices } }
+}

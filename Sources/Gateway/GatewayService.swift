@@ -84,7 +84,9 @@ package struct GatewayService: Sendable {
         let builder = SiteBuilder(site: site)
         let devices = try builder.devices(log: log)
         let runners = devices.map { device in
-            DeviceRunner(name: device.name, adapter: device.adapter, groups: device.groups, log: log, time: time, logger: logger)
+            DeviceRunner(
+                name: device.name, adapter: device.adapter, groups: device.groups, log: log, time: time, logger: logger,
+                patience: device.patience)
         }
         var services = [
             service("log") {

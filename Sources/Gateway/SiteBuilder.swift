@@ -14,6 +14,7 @@ struct SiteBuilder {
         let name: String
         let adapter: ModbusAdapter
         let groups: [Acquisition.ScanGroup]
+        let patience: DevicePatience
     }
 
     /// Registers every stream of every device and plans its requests. Devices that name the same line share its connection.
@@ -37,8 +38,12 @@ struct SiteBuilder {
                 let phase = Duration.nanoseconds(group.period.nanoseconds / Int64(site.devices.count) * Int64(index + 1))
                 return Acquisition.ScanGroup(plan: plan, period: group.period, phase: phase, deadbands: tags.map(\.deadband))
             }
-            let adapter = ModbusAdapter(name: device.name, line: line, unit: SiteBuilder.unit(of: device.connection))
-            return PreparedDevice(name: device.name, adapter: adapter, groups: groups)
+            let adapter = ModbusAdapter(
+                name: device.name, line: line, unit: SiteBuilder.unit(of: device.connection), retries: device.patience.retries)
+            let patience = DevicePatience(
+                demoteAfter: device.patience.demoteAfter, backoffInitial: device.patience.backoffInitial,
+                backoffMaximum: device.patience.backoffMaximum)
+            return PreparedDevice(name: device.name, adapter: adapter, groups: groups, patience: patience)
         }
     }
 

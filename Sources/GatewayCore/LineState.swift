@@ -23,6 +23,13 @@ package struct LineState: Sendable {
         package var isNews: Bool
         /// Why, in the words of the first.
         package var reason: String
+
+        package init(retryAt: MonotonicInstant, retryCount: Int, isNews: Bool, reason: String) {
+            self.retryAt = retryAt
+            self.retryCount = retryCount
+            self.isNews = isNews
+            self.reason = reason
+        }
     }
 
     private enum Connection { case closed(retryAt: MonotonicInstant), opening(by: Int), open }

@@ -1,16 +1,60 @@
 internal import Synchronization
 package import Telemetry
 
+/// One change of a device's state, explained.
+package struct DeviceTransition: Sendable, Equatable {
+    package var time: Timestamp
+    package var from: DeviceStatus.Connection
+    package var to: DeviceStatus.Connection
+    package var reason: String
+}
+
 /// How a device is doing, for people and for the diagnostics stream.
 package struct DeviceStatus: Sendable, Equatable {
-    package enum Connection: String, Sendable { case connecting, online, waiting }
+    package enum Connection: String, Sendable {
+        /// An attempt to connect is under way.
+        case connecting
+        /// Connected, and asked whether it answers.
+        case probing
+        case online
+        /// Its last poll brought no answer.
+        case degraded
+        /// Silent for so long that it is only probed now and then.
+        case demoted
+        /// Not connected; the next attempt is to come.
+        case waiting
+
+        /// For people.
+        package var words: String {
+            switch self {
+            case .connecting: "connecting"
+            case .probing: "connected, waiting for a first answer"
+            case .online: "online"
+            case .degraded: "silent since its last poll"
+            case .demoted: "silent, asked only now and then"
+            case .waiting: "not connected, to be tried again"
+            }
+        }
+    }
+
+    /// The most transitions that are kept.
+    package static let transitionsMax = 16
+
     package var connection: Connection = .connecting
     /// Polls that began, began late (by more than half a period) and never began.
     package var polls: UInt64 = 0
     package var latePolls: UInt64 = 0
     package var missedPolls: UInt64 = 0
-    /// Polls with at least one tag that is not Good.
+    /// Deadlines at which the device was not asked because it was not there; its tags are Bad then.
+    package var unavailablePolls: UInt64 = 0
+    /// Deadlines, with a poll or without, that brought at least one tag that is not Good.
     package var faultyPolls: UInt64 = 0
+    /// Requests that were sent again.
+    package var retries: UInt64 = 0
+    /// Probes of the device while it was silent.
+    package var probes: UInt64 = 0
+    /// Time its line has waited for answers that did not come.
+    package var silence: Duration = .zero
     /// Connections that were made.
     package var connections: UInt64 = 0
     /// Failed attempts in a row.
@@ -19,6 +63,16 @@ package struct DeviceStatus: Sendable, Equatable {
     package var clockSkewMilliseconds: Double?
     /// Why the last poll was not all Good, or the connection is not there; empty when all is well.
     package var reason = ""
+    /// Changes of `connection` so far, and the latest of them, oldest first.
+    package var transitionCount: UInt64 = 0
+    package private(set) var transitions: [DeviceTransition] = []
+
+    mutating func note(_ transition: DeviceTransition) {
+        connection = transition.to
+        transitionCount += 1
+        if transitions.count == DeviceStatus.transitionsMax { transitions.removeFirst() }
+        transitions.append(transition)
+    }
 }
 
 /// Where a runner leaves its device's status for others to read.
@@ -42,6 +96,8 @@ package enum DiagnosticsStream {
             tags: [
                 Tag("online", .bool), Tag("polls", .uint64), Tag("latePolls", .uint64), Tag("missedPolls", .uint64),
                 Tag("faultyPolls", .uint64), Tag("connections", .uint64), Tag("reason", .string, stringCapacity: 200),
+                Tag("state", .string, stringCapacity: 12), Tag("unavailablePolls", .uint64), Tag("retries", .uint64),
+                Tag("probes", .uint64), Tag("silence", .float64, unit: "s"), Tag("transitions", .uint64),
             ])
     }
 
@@ -53,6 +109,8 @@ package enum DiagnosticsStream {
         let values: [Variant] = [
             .bool(status.connection == .online), .uint(status.polls), .uint(status.latePolls), .uint(status.missedPolls),
             .uint(status.faultyPolls), .uint(status.connections), .string(status.reason),
+            .string(status.connection.rawValue), .uint(status.unavailablePolls), .uint(status.retries), .uint(status.probes),
+            .double(Double(status.silence.nanoseconds) / 1e9), .uint(status.transitionCount),
         ]
         for (tag, value) in values.enumerated() { batch.set(value, tag: tag, in: descriptor) }
         return batch

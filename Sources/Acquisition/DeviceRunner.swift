@@ -29,12 +29,13 @@ package struct DeviceRunner<Adapter: ProtocolAdapter>: Sendable {
     private let log: any TelemetryLog
     private let time: any TimeSource
     private let logger: Logger
-    private let backoff: Backoff
+    private let patience: DevicePatience
+    private let line: SharedLine
     package let monitor: DeviceMonitor
 
     package init(
         name: String, adapter: Adapter, groups: [ScanGroup], log: any TelemetryLog, time: any TimeSource, logger: Logger,
-        backoff: Backoff = Backoff(), monitor: DeviceMonitor = DeviceMonitor()
+        patience: DevicePatience = DevicePatience(), monitor: DeviceMonitor = DeviceMonitor()
     ) {
         self.name = name
         self.adapter = adapter
@@ -42,134 +43,132 @@ package struct DeviceRunner<Adapter: ProtocolAdapter>: Sendable {
         self.log = log
         self.time = time
         self.logger = logger
-        self.backoff = backoff
+        self.patience = patience
         self.monitor = monitor
+        line = (adapter as? any LineSharing)?.sharedLine ?? SharedLine()
     }
 
     /// Returns only by throwing `CancellationError`, when the task is cancelled.
     package func run() async throws { try await run(on: adapter) }
 
-    /// The samples of the present outage share a trace id in the log.
-    private struct Outage {
-        let trace = TraceID()
-        let start: MonotonicInstant
-        let status: StatusCode
-    }
-
     private func run(on adapter: isolated Adapter) async throws {
-        var generator = SystemRandomNumberGenerator()
-        var machine = DeviceMachine(
-            schedule: ScanSchedule(groups: groups.map { ($0.period, $0.phase) }, start: time.now), backoff: backoff)
-        var filters = groups.map { ReportFilter(descriptor: $0.plan.descriptor, deadbands: $0.deadbands) }
-        var outage: Outage?
-        var skew = SkewMeter()
+        let unit = line.decide { $0.join(backoff: patience.backoff) }
+        var run = DeviceRun(name: name, groups: groups, log: log, time: time, logger: logger, patience: patience, monitor: monitor)
         while true {
+            var generation: UInt64 = 0
+            var polled: (group: Int, stamp: ClockStamp)?
             do {
                 try Task.checkCancellation()
-                switch machine.next(at: time.now) {
+                let action = run.machine.next(at: time.now)
+                run.noteState(because: "the wait is over")
+                switch action {
                 case .connect:
-                    monitor.update { $0.connection = .connecting }
-                    try await adapter.connect()
-                    machine.didConnect()
-                    monitor.update {
-                        $0.connection = .online
-                        $0.connections += 1
+                    switch line.decide({ $0.enter(unit, at: time.now) }) {
+                    case .wait(let loss): run.didLose(loss, status: .badNotConnected)
+                    case .queue(let until): try await time.sleep(until: until)
+                    case .connect:
+                        generation = line.decide { $0.generation }
+                        try await adapter.connect()
+                        line.decide { $0.didConnect() }
+                        run.didConnect()
                     }
                 case .poll(let index):
+                    generation = line.decide { $0.generation }
                     let stamp = time.stamp
+                    polled = (index, stamp)
                     var result = try await adapter.read(groups[index].plan, at: stamp.time)
+                    polled = nil
                     result.batch.stamp = stamp
-                    machine.didPoll()
-                    note(result.batch, skew: &skew)
-                    record(result, machine.schedule, polled: index, outage: &outage)
-                    store(result.batch, filter: &filters[index])
-                case .reportUnavailable(let index):
-                    let plan = groups[index].plan
-                    let stamp = time.stamp
-                    var batch = SampleBatch(
-                        stream: plan.stream, descriptor: plan.descriptor, time: stamp.time, status: outage?.status ?? .badNotConnected)
-                    batch.stamp = stamp
-                    store(batch, filter: &filters[index])
-                    count(machine.schedule)
+                    let isSilent = heed(result, group: index, unit: unit, run: &run)
+                    run.record(result, group: index)
+                    if isSilent { await dropIfNobodyAnswers(unit, run.status.reason, adapter, &run) }
+                case .reportUnavailable(let index): run.reportUnavailable(index, at: time.stamp)
+                case .reserveProbe:
+                    let span = run.probeSpan
+                    let start = line.decide { $0.reserveProbe(of: unit, span: span, at: time.now) }
+                    run.didReserve(start, span: span)
+                case .probe(let index):
+                    generation = line.decide { $0.generation }
+                    let result = try await adapter.probe(groups[index].plan)
+                    if heed(result, unit: unit, run: &run) { await dropIfNobodyAnswers(unit, result.reason, adapter, &run) }
                 case .sleep(let until): try await time.sleep(until: until)
                 }
             } catch  where error.isCancellation || Task.isCancelled {
-                await adapter.disconnect()
+                // The others on the line keep their connection.
+                if line.decide({ $0.leave(unit) }) { await adapter.disconnect() }
                 throw CancellationError()
             } catch {
-                await adapter.disconnect()
-                let delay = machine.didFail(at: time.now, using: &generator)
-                note(error, retryCount: machine.retryCount, delay: delay, outage: &outage)
+                if let reserved = run.takeReservation() { line.decide { $0.settleProbe(reserved: reserved, spent: .zero) } }
+                let loss = lose(generation, unit, error.chain.joined(separator: ": "))
+                if loss.isNews { await adapter.disconnect() }
+                run.didFail(error, loss, polled: polled)
             }
         }
     }
 
-    private func store(_ batch: SampleBatch, filter: inout ReportFilter) {
-        var batch = batch
-        if filter.apply(to: &batch) {
-            log.append(batch)
-        } else {
-            log.countSuppressedPoll(of: batch.stream)
+    /// Draws the conclusions from a poll; returns whether the device is no longer waited for.
+    private func heed(_ result: PollResult, group: Int, unit: Int, run: inout DeviceRun) -> Bool {
+        let now = time.now
+        if result.silence > .zero { line.decide { $0.didWait(result.silence, for: unit, at: now) } }
+        run.noteSilence(result.silence, requests: result.retries + 1)
+        if result.isAnswered {
+            line.decide { $0.didAnswer(unit) }
+            run.machine.didAnswer(group: group)
+            if result.silence > .zero { restIfTooDear(group, unit, run: &run) }
+            return false
+        }
+        let isOverdrawn = line.decide { $0.isOverdrawn(by: unit, at: now) }
+        switch run.machine.didStaySilent(group: group, isOverdrawn: isOverdrawn, at: now) {
+        case .tolerated: return false
+        case .ofGroup:
+            restIfTooDear(group, unit, run: &run)
+            return false
+        case .intolerable: return true
         }
     }
 
-    private func note(_ batch: SampleBatch, skew: inout SkewMeter) {
-        guard batch.sourceTime != nil else { return }
-        skew.take(batch)
-        let milliseconds = skew.skewMilliseconds
-        monitor.update { $0.clockSkewMilliseconds = milliseconds }
+    private func heed(_ result: ProbeResult, unit: Int, run: inout DeviceRun) -> Bool {
+        let now = time.now
+        run.noteProbe(result)
+        if let reserved = run.takeReservation() {
+            line.decide { $0.settleProbe(reserved: reserved, spent: result.silence) }
+        } else if result.silence > .zero {
+            line.decide { $0.didWait(result.silence, for: unit, at: now) }
+        }
+        if result.isAnswered {
+            line.decide { $0.didAnswer(unit) }
+            run.machine.didAnswer(group: nil)
+            run.noteState(because: "it answers")
+            return false
+        }
+        let isOverdrawn = line.decide { $0.isOverdrawn(by: unit, at: now) }
+        return run.machine.didStaySilent(group: nil, isOverdrawn: isOverdrawn, at: now) == .intolerable
     }
 
-    private func count(_ schedule: ScanSchedule) {
-        monitor.update { status in
-            status.polls = 0
-            status.latePolls = 0
-            status.missedPolls = 0
-            for group in groups.indices {
-                let counters = schedule.counters(of: group)
-                status.polls += counters.polls
-                status.latePolls += counters.late
-                status.missedPolls += counters.missed
-            }
-        }
+    private func restIfTooDear(_ group: Int, _ unit: Int, run: inout DeviceRun) {
+        let paidAt = line.decide { $0.isOverdrawn(by: unit, at: time.now) ? $0.paidAt : nil }
+        if let paidAt { run.machine.rest(group: group, until: paidAt) }
     }
 
-    private func record(_ result: PollResult, _ schedule: ScanSchedule, polled: Int, outage: inout Outage?) {
-        count(schedule)
-        let reason = result.reasons.joined(separator: "; ")
-        monitor.update { status in
-            if !result.batch.isGood { status.faultyPolls += 1 }
-            status.reason = reason
-            status.retryCount = 0
+    /// Demotes a device that is silent; where nobody on the connection answers any more, the connection is as good as lost: the far end may
+    /// have restarted without a word.
+    private func dropIfNobodyAnswers(_ unit: Int, _ reason: String, _ adapter: isolated Adapter, _ run: inout DeviceRun) async {
+        guard line.decide({ $0.didFallSilent(unit) }) else {
+            run.demote(because: reason)
+            return
         }
-        if !result.reasons.isEmpty {
-            logger.debug("poll with refused tags", metadata: ["device": "\(name)", "reason": "\(reason)"])
-        }
-        if let ended = outage {
-            logger.info(
-                "device is back",
-                metadata: ["device": "\(name)", "outage": "\(ended.start.duration(to: time.now))", "trace_id": "\(ended.trace)"])
-            outage = nil
-        }
+        run.machine.didGiveUp()
+        let generation = line.decide { $0.generation }
+        let loss = lose(generation, unit, "nobody answers on this connection: \(reason)")
+        if loss.isNews { await adapter.disconnect() }
+        run.didLose(loss, status: .badTimeout)
     }
 
-    /// Tells of an outage once, when it begins; its retries are for those who look.
-    private func note(_ error: any Error, retryCount: Int, delay: Duration, outage: inout Outage?) {
-        let isNew = outage == nil
-        let code = (error as? GatewayError)?.code
-        let current = outage ?? Outage(start: time.now, status: code == .timedOut ? .badTimeout : .badNotConnected)
-        outage = current
-        let chain = error.chain
-        monitor.update { status in
-            status.connection = .waiting
-            status.retryCount = retryCount
-            status.reason = chain.joined(separator: ": ")
+    private func lose(_ generation: UInt64, _ unit: Int, _ reason: String) -> LineState.Loss {
+        let now = time.now
+        return line.decide {
+            var generator = SystemRandomNumberGenerator()
+            return $0.didLose(generation: generation, unit: unit, reason: reason, at: now, using: &generator)
         }
-        logger.log(
-            level: isNew ? .warning : .debug, "device is not available, will be tried again",
-            metadata: [
-                "device": "\(name)", "error_chain": .chain(of: error), "retry_count": "\(retryCount)", "retry_in": "\(delay)",
-                "trace_id": "\(current.trace)",
-            ])
     }
 }

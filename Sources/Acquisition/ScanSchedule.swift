@@ -36,6 +36,14 @@ package struct ScanSchedule: Sendable {
     /// The earliest deadline of all groups; `nil` without groups.
     package var nextDeadline: MonotonicInstant? { groups.map(\.next).min() }
 
+    package var groupCount: Int { groups.count }
+
+    /// The group with the shortest period, the first of several; `nil` without groups.
+    package var shortestGroup: Int? { groups.indices.min { groups[$0].period < groups[$1].period } }
+
+    /// When the group is due next; `nil` if there is no such group.
+    package func deadline(of group: Int) -> MonotonicInstant? { groups.indices.contains(group) ? groups[group].next : nil }
+
     package func counters(of group: Int) -> Counters { groups[group].counters }
 
     /// Takes the group whose deadline is the oldest due one, and moves its deadline on; `nil` when none is due.

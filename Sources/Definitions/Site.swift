@@ -43,6 +43,7 @@ package struct Device: Sendable, Equatable {
     package var connection: Connection
     package var connectTimeout: Duration
     package var responseTimeout: Duration
+    package var patience: PatienceSettings
     /// The definition's groups with this device's periods; groups without enabled tags are left out.
     package var scanGroups: [ScanGroup]
     /// The definition's tags without the disabled ones.
@@ -50,13 +51,14 @@ package struct Device: Sendable, Equatable {
 
     package init(
         name: String, definition: ProtocolDefinition, connection: Connection, connectTimeout: Duration, responseTimeout: Duration,
-        scanGroups: [ScanGroup], tags: [TagDefinition]
+        patience: PatienceSettings = PatienceSettings(), scanGroups: [ScanGroup], tags: [TagDefinition]
     ) {
         self.name = name
         self.definition = definition
         self.connection = connection
         self.connectTimeout = connectTimeout
         self.responseTimeout = responseTimeout
+        self.patience = patience
         self.scanGroups = scanGroups
         self.tags = tags
     }

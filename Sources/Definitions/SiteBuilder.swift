@@ -89,11 +89,24 @@ struct SiteBuilder {
             ScanGroup(name: $0.name, period: periods[$0.name] ?? $0.period)
         }
         guard let name = source.text("name"), let connection, let connectTimeout = source.duration("connectTimeout"),
-            let responseTimeout = source.duration("responseTimeout")
+            let responseTimeout = source.duration("responseTimeout"), let patience = buildPatience(source)
         else { return nil }
         return Device(
             name: name, definition: definition, connection: connection, connectTimeout: connectTimeout, responseTimeout: responseTimeout,
-            scanGroups: scanGroups, tags: tags)
+            patience: patience, scanGroups: scanGroups, tags: tags)
+    }
+
+    private mutating func buildPatience(_ source: ObjectValue) -> PatienceSettings? {
+        let backoff = source.object("backoff") ?? SiteShape.backoff.defaults(at: source.position, path: source.path.key("backoff"))
+        guard let retries = source.integer("retries"), let demoteAfter = source.integer("demoteAfter"),
+            let initial = backoff.duration("initial"), let maximum = backoff.duration("max")
+        else { return nil }
+        guard initial <= maximum else {
+            report(
+                backoff, "initial", "the first wait is longer than the longest one", suggestion: "give a max of at least the initial wait")
+            return nil
+        }
+        return PatienceSettings(retries: retries, demoteAfter: demoteAfter, backoffInitial: initial, backoffMaximum: maximum)
     }
 
     private mutating func definition(of source: ObjectValue) -> ProtocolDefinition? {

@@ -14,6 +14,7 @@ struct SiteBuilder {
         let name: String
         let adapter: ModbusAdapter
         let groups: [Acquisition.ScanGroup]
+        let patience: DevicePatience
         let lineKey: LineKey
         let line: ModbusLine
     }
@@ -63,8 +64,12 @@ struct SiteBuilder {
                 let phase = Duration.nanoseconds(group.period.nanoseconds / Int64(site.devices.count) * Int64(index + 1))
                 return Acquisition.ScanGroup(plan: plan, period: group.period, phase: phase, deadbands: tags.map(\.deadband))
             }
-            let adapter = ModbusAdapter(name: device.name, line: line, unit: SiteBuilder.unit(of: device.connection))
-            return PreparedDevice(name: device.name, adapter: adapter, groups: groups, lineKey: key, line: line)
+            let adapter = ModbusAdapter(
+                name: device.name, line: line, unit: SiteBuilder.unit(of: device.connection), retries: device.patience.retries)
+            let patience = DevicePatience(
+                demoteAfter: device.patience.demoteAfter, backoffInitial: device.patience.backoffInitial,
+                backoffMaximum: device.patience.backoffMaximum)
+            return PreparedDevice(name: device.name, adapter: adapter, groups: groups, patience: patience, lineKey: key, line: line)
         }
     }
 

@@ -74,7 +74,8 @@ actor SiteRuntime {
     ) -> RunningDevice {
         let meter = GoodTagsMeter(log)
         let runner = DeviceRunner(
-            name: device.name, adapter: device.adapter, groups: device.groups, log: meter, time: time, logger: logger)
+            name: device.name, adapter: device.adapter, groups: device.groups, log: meter, time: time, logger: logger,
+            patience: device.patience)
         return RunningDevice(prepared: device, runner: runner, meter: meter)
     }
 

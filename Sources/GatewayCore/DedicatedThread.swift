@@ -52,6 +52,12 @@ package final class DedicatedThread: SerialExecutor, Sendable {
 
     package func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
 
+    /// Lets the other jobs of the thread go first: those that wait, and those whose deadline has come. Callers that do so in turn go round and
+    /// round. Returns at once on a thread that is not a dedicated one.
+    package static func giveWay(isolation: isolated (any Actor)? = #isolation) async {
+        await JobQueue.current?.giveWay(isolation: isolation)
+    }
+
     package func checkIsolated() { precondition(queue.isCurrentThread, "not on the thread of this executor") }
 }
 
@@ -72,6 +78,7 @@ final class JobQueue: @unchecked Sendable {
     private var waiting: [(job: UnownedJob, executor: DedicatedThread)] = []
     private var sleepers: [Sleeper] = []
     private var nextSleeper: UInt64 = 0
+    private var yielding: [CheckedContinuation<Void, Never>] = []
     private var isClosed = false
     private var thread: pthread_t?
 
@@ -156,6 +163,10 @@ final class JobQueue: @unchecked Sendable {
             }, isolation: isolation)
     }
 
+    func giveWay(isolation: isolated (any Actor)?) async {
+        await withCheckedContinuation(isolation: isolation) { continuation in withLock { yielding.append(continuation) } }
+    }
+
     func run() {
         var cName = name.utf8.prefix(15).map { CChar(bitPattern: $0) }
         cName.append(0)
@@ -166,9 +177,13 @@ final class JobQueue: @unchecked Sendable {
         thread = pthread_self()
         while true {
             let due = takeDueSleepers()
-            if !due.isEmpty {
+            // Those who gave way come after those whose time has come, and after the jobs of before.
+            let yielded = yielding
+            yielding = []
+            if !due.isEmpty || !yielded.isEmpty {
                 pthread_mutex_unlock(mutex)
                 for sleeper in due { sleeper.continuation.resume() }
+                for continuation in yielded { continuation.resume() }
                 pthread_mutex_lock(mutex)
             }
             if waiting.isEmpty {

@@ -76,17 +76,42 @@ package struct PollResult: Sendable {
     package var batch: SampleBatch
     /// One sentence per request that failed; empty when all is well.
     package var reasons: [String]
+    /// Whether the device gave at least one valid answer, be it a refusal.
+    package var isAnswered: Bool
+    /// Time that was waited for answers that did not come.
+    package var silence: Duration
+    /// Requests that were sent again.
+    package var retries: Int
 
-    package init(batch: SampleBatch, reasons: [String] = []) {
+    package init(batch: SampleBatch, reasons: [String] = [], isAnswered: Bool = true, silence: Duration = .zero, retries: Int = 0) {
         self.batch = batch
         self.reasons = reasons
+        self.isAnswered = isAnswered
+        self.silence = silence
+        self.retries = retries
+    }
+}
+
+/// What became of the question whether a device answers again.
+package struct ProbeResult: Sendable {
+    /// Whether a valid answer came, be it a refusal.
+    package var isAnswered: Bool
+    /// Time that was waited for an answer that did not come.
+    package var silence: Duration
+    /// For people, why there was no answer; empty when there was.
+    package var reason: String
+
+    package init(isAnswered: Bool, silence: Duration = .zero, reason: String = "") {
+        self.isAnswered = isAnswered
+        self.silence = silence
+        self.reason = reason
     }
 }
 
 /// One connected device, by whatever protocol. An actor, so that an adapter whose library blocks brings its own thread.
 ///
-/// Refusals of the device (an exception code, a missing value) are statuses of the tags concerned in the batch. Only the loss
-/// of the connection is thrown.
+/// Refusals of the device (an exception code, a missing value) and its silence are statuses of the tags concerned in the batch. Only the
+/// loss of the connection is thrown.
 package protocol ProtocolAdapter: Actor {
     /// Throws a `GatewayError` when the device cannot be reached.
     func connect() async throws
@@ -94,8 +119,21 @@ package protocol ProtocolAdapter: Actor {
     /// Carries out the plan's requests. `time` becomes the batch's: the moment the poll began. A time that the device itself gives for the
     /// values goes into `sourceTime`, never into `time`.
     ///
-    /// Throws a `GatewayError` when the connection is lost or the device answers nothing at all.
+    /// Throws a `GatewayError` when the connection is lost, or was never made.
     func read(_ plan: ReadPlan, at time: Timestamp) async throws -> PollResult
 
+    /// Finds out, with as little as possible, whether a device that was silent answers again.
+    ///
+    /// Throws a `GatewayError` when the connection is lost, or was never made.
+    func probe(_ plan: ReadPlan) async throws -> ProbeResult
+
     func disconnect() async
+}
+
+extension ProtocolAdapter {
+    /// A poll whose values are thrown away.
+    package func probe(_ plan: ReadPlan) async throws -> ProbeResult {
+        let result = try await read(plan, at: Timestamp(nanoseconds: 0))
+        return ProbeResult(isAnswered: result.isAnswered, silence: result.silence, reason: result.reasons.joined(separator: "; "))
+    }
 }

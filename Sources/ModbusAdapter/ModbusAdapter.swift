@@ -5,32 +5,37 @@ package import Telemetry
 ///
 /// An exception becomes the status of the tags of its request. When a block is refused for an address or a value in it (exceptions
 /// 02 and 03), it is split until only the refused tags are alone; the split is kept as long as the adapter lives.
-package actor ModbusAdapter: ProtocolAdapter {
-    private let name: String
-    private let line: ModbusLine
-    private let unit: UInt8
+package actor ModbusAdapter: ProtocolAdapter, LineSharing {
+    let name: String
+    let line: ModbusLine
+    let unit: UInt8
+    let time: any TimeSource
+    private let retries: Int
     private var prepared: [StreamID: [PreparedRequest]] = [:]
-    private var registers = [UInt16](repeating: 0, count: ModbusAdapter.registersPerRequestMax)
-    private var bits = [UInt8](repeating: 0, count: ModbusAdapter.bitsPerRequestMax)
-    private var silentPolls = 0
+    var registers = [UInt16](repeating: 0, count: ModbusAdapter.registersPerRequestMax)
+    var bits = [UInt8](repeating: 0, count: ModbusAdapter.bitsPerRequestMax)
+    /// Whether the last poll brought an answer.
+    private var isAnswering = false
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { line.executor }
+    package nonisolated var sharedLine: SharedLine { line.shared }
 
     /// Most registers one request may read (6.3, 6.4: quantity of registers 1 to 125).
     package static let registersPerRequestMax = 125
     /// Most coils or inputs one request may read (6.1, 6.2: quantity 1 to 2000).
     package static let bitsPerRequestMax = 2000
-    /// After so many polls without any answer the connection is given up and made anew: the far end may have restarted.
-    static let silentPollsMax = 3
 
     /// What the protocol lets a request carry. Areas are the function codes that read them: 1 coils, 2 discrete inputs,
     /// 3 holding registers, 4 input registers.
     package static let limits = ReadLimits(holeMax: 16) { $0 <= 2 ? bitsPerRequestMax : registersPerRequestMax }
 
-    package init(name: String, line: ModbusLine, unit: UInt8) {
+    /// `retries`: how often a request without a valid answer is sent again, while the device answers others.
+    package init(name: String, line: ModbusLine, unit: UInt8, retries: Int = 0, time: any TimeSource = SystemTime()) {
         self.name = name
         self.line = line
         self.unit = unit
+        self.retries = retries
+        self.time = time
     }
 
     package func connect() async throws {
@@ -40,12 +45,12 @@ package actor ModbusAdapter: ProtocolAdapter {
             throw GatewayError(
                 .connectionFailed, resource: "device \(name)", operation: "connect", "the device cannot be reached", cause: error)
         }
-        silentPolls = 0
+        isAnswering = false
     }
 
     package func disconnect() async { line.leave(name) }
 
-    package func read(_ plan: ReadPlan, at time: Timestamp) async throws -> PollResult { try poll(plan, at: time) }
+    package func read(_ plan: ReadPlan, at time: Timestamp) async throws -> PollResult { try await poll(plan, at: time) }
 
     private struct PreparedRequest {
         var request: ReadRequest
@@ -65,6 +70,9 @@ package actor ModbusAdapter: ProtocolAdapter {
         var statuses: [(tag: Int, status: StatusCode)] = []
         var reasons: [String] = []
         var hadAnswer = false
+        /// Time waited in vain.
+        var silence = Duration.zero
+        var retries = 0
 
         mutating func refuse(_ fields: [ReadField], _ status: StatusCode, _ reason: String) {
             for field in fields { statuses.append((field.tag, status)) }
@@ -72,15 +80,17 @@ package actor ModbusAdapter: ProtocolAdapter {
         }
     }
 
-    private func poll(_ plan: ReadPlan, at time: Timestamp) throws(GatewayError) -> PollResult {
+    private func poll(_ plan: ReadPlan, at time: Timestamp) async throws(GatewayError) -> PollResult {
         var requests =
             prepared[plan.stream]
             ?? plan.requests.map { PreparedRequest($0, fields: Array(plan.fields[$0.fields]), descriptor: plan.descriptor) }
         var poll = Poll(batch: SampleBatch(stream: plan.stream, descriptor: plan.descriptor, time: time, status: .good))
         var index = 0
         while index < requests.count {
+            // Between two requests the other units on the line have their turn.
+            if index > 0 { await DedicatedThread.giveWay() }
             do throws(RequestFailure) {
-                try carryOut(requests[index], into: &poll)
+                try attempt(requests[index], into: &poll)
                 poll.hadAnswer = true
             } catch {
                 switch error {
@@ -109,20 +119,31 @@ package actor ModbusAdapter: ProtocolAdapter {
             index += 1
         }
         prepared[plan.stream] = requests
-        try countSilence(poll)
+        isAnswering = poll.hadAnswer
         poll.batch.quality = qualityRuns(poll.statuses, tagCount: plan.descriptor.tags.count)
-        return PollResult(batch: poll.batch, reasons: poll.reasons)
+        return PollResult(
+            batch: poll.batch, reasons: poll.reasons, isAnswered: poll.hadAnswer, silence: poll.silence, retries: poll.retries)
     }
 
-    /// A connection that stays open while nobody answers is as good as lost: the far end may have restarted without a word.
-    private func countSilence(_ poll: borrowing Poll) throws(GatewayError) {
-        silentPolls = poll.hadAnswer ? 0 : silentPolls + 1
-        guard silentPolls >= ModbusAdapter.silentPollsMax else { return }
-        silentPolls = 0
-        line.close()
-        throw GatewayError(
-            .timedOut, resource: "device \(name)", operation: "read",
-            "no valid answer in \(ModbusAdapter.silentPollsMax) polls: \(poll.reasons.joined(separator: "; "))")
+    /// Carries out a request, again if there is no valid answer. A unit that has answered nothing lately gets no second chance: waiting for it
+    /// holds up the others on its line.
+    private func attempt(_ prepared: PreparedRequest, into poll: inout Poll) throws(RequestFailure) {
+        var retriesLeft = isAnswering || poll.hadAnswer ? retries : 0
+        while true {
+            let start = time.now
+            do throws(RequestFailure) {
+                return try carryOut(prepared, into: &poll)
+            } catch {
+                switch error {
+                case .timeout, .invalidReply: break
+                case .exception, .disconnected: throw error
+                }
+                poll.silence += start.duration(to: time.now)
+                if retriesLeft == 0 { throw error }
+                retriesLeft -= 1
+                poll.retries += 1
+            }
+        }
     }
 
     private func carryOut(_ prepared: PreparedRequest, into poll: inout Poll) throws(RequestFailure) {
@@ -190,7 +211,7 @@ package actor ModbusAdapter: ProtocolAdapter {
         return QualityRun.runs(of: byTag)
     }
 
-    private func describe(_ request: ReadRequest) -> String {
+    func describe(_ request: ReadRequest) -> String {
         let area = ["coils", "discrete inputs", "holding registers", "input registers"][Int(request.area) - 1]
         return "unit \(unit), \(area) \(request.start)…\(request.start + request.count - 1)"
     }

@@ -1,4 +1,4 @@
-internal import GatewayCore
+package import GatewayCore
 internal import Telemetry
 
 /// One connection, a TCP socket or a serial port, with the thread that its blocking calls run on. Several units may share it.
@@ -6,6 +6,8 @@ internal import Telemetry
 /// Confined to its thread: only actors that run on its executor call it, which is checked.
 package final class ModbusLine: @unchecked Sendable {
     package let endpoint: ModbusEndpoint
+    /// What the units' runners agree on.
+    package let shared = SharedLine()
     private let responseTimeout: Duration
     private let connectTimeout: Duration
     private let thread: DedicatedThread

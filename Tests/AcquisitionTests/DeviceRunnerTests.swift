@@ -68,7 +68,8 @@ private struct Bench {
         let runner = DeviceRunner(
             name: "d", adapter: adapter,
             groups: [ScanGroup(plan: plan, period: .milliseconds(100), phase: .milliseconds(100), deadbands: [nil])], log: log, time: time,
-            logger: recorder.logger, backoff: Backoff(initial: .milliseconds(300), maximum: .seconds(2)), monitor: monitor)
+            logger: recorder.logger, patience: DevicePatience(backoffInitial: .milliseconds(300), backoffMaximum: .seconds(2)),
+            monitor: monitor)
         return Task { try await runner.run() }
     }
 

@@ -188,16 +188,38 @@ struct ModbusAdapterTests {
         #expect(wholePolls >= 2)
     }
 
-    @Test("a server that never answers is given up after a few polls, so that the connection is made anew")
+    @Test("a server that never answers is told of, with the time it cost, and its connection stays for the others")
     func silence() async throws {
         let peer = try await ModbusPeer()
         let adapter = adapter(peer, timeout: .milliseconds(50))
         try await adapter.connect()
         try await peer.command("drop")
-        for _ in 1..<ModbusAdapter.silentPollsMax { _ = try await adapter.read(tenRegisters, at: now) }
-        let error = await #expect(throws: GatewayError.self) { try await adapter.read(tenRegisters, at: now) }
-        #expect(error?.code == .timedOut)
-        #expect(error?.isRetryable == true)
+        for _ in 0..<5 {
+            let result = try await adapter.read(tenRegisters, at: now)
+            #expect(!result.isAnswered && result.silence > .zero && result.retries == 0)
+            #expect(statuses(result, tenRegisters).allSatisfy { $0 == .badTimeout })
+        }
+        let probe = try await adapter.probe(tenRegisters)
+        #expect(!probe.isAnswered && probe.silence > .zero && probe.reason.contains("no answer in time"))
+        try await peer.command("exception 2")
+        #expect(try await adapter.probe(tenRegisters).isAnswered, "an exception is an answer")
+        try await peer.command("clear")
+        #expect(values(try await adapter.read(tenRegisters, at: now), tenRegisters) == goodRegisters)
+    }
+
+    @Test("a request that was lost is sent again, and only to a device that answers")
+    func retries() async throws {
+        let peer = try await ModbusPeer()
+        let line = ModbusLine(.tcp(host: "127.0.0.1", port: peer.port), responseTimeout: .milliseconds(100))
+        let adapter = ModbusAdapter(name: "plc", line: line, unit: 1, retries: 2)
+        try await adapter.connect()
+        _ = try await adapter.read(tenRegisters, at: now)
+        try await peer.command("drop times 2")
+        let saved = try await adapter.read(tenRegisters, at: now)
+        #expect(values(saved, tenRegisters) == goodRegisters && saved.retries == 2 && saved.silence > .zero && saved.reasons.isEmpty)
+        try await peer.command("drop")
+        #expect(try await adapter.read(tenRegisters, at: now).retries == 2)
+        #expect(try await adapter.read(tenRegisters, at: now).retries == 0, "a silent device gets no second chance")
     }
 
     @Test("a closed connection is an error that may be retried, and connecting again heals it")

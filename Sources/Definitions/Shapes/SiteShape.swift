@@ -48,11 +48,23 @@ enum SiteShape {
             Field(
                 "connectTimeout", .duration(.milliseconds(10)...(.seconds(60))), default: "3s", "How long a connection may take to open."),
             Field("responseTimeout", .duration(.milliseconds(10)...(.seconds(60))), default: "1s", "How long an answer may take."),
+            Field("retries", .integer(0...10), default: "1", "How often a request without a valid answer is sent again."),
+            Field(
+                "demoteAfter", .integer(1...100), default: "3",
+                "Polls in a row without any answer after which the device is only probed, within 5 % of its line's time."),
+            Field("backoff", .object(backoff), "How long to wait between attempts to reach the device."),
             Field(
                 "scanGroups", .map(key: .name, .duration(.milliseconds(1)...(.seconds(86_400))), count: 1...64),
                 "Other periods for scan groups of the definition."),
             Field(
                 "disabledTags", .list(.text(.tagName), count: 0...65_535), "Tags of the definition that this device does not have."),
+        ])
+
+    static let backoff = ObjectShape(
+        "backoff", "How long to wait between attempts to reach a device; doubles with each, half of it is drawn at random.",
+        [
+            Field("initial", .duration(.milliseconds(10)...(.seconds(60))), default: "500ms", "The longest first wait."),
+            Field("max", .duration(.milliseconds(10)...(.seconds(3600))), default: "30s", "The longest wait."),
         ])
 
     static let connection = ObjectShape(

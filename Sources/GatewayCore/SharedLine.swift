@@ -1,0 +1,22 @@
+internal import Synchronization
+internal import Telemetry
+
+/// One connection and the units behind it: a serial line with its devices, a Modbus gateway, or a single device with a connection of its own.
+///
+/// Knows no protocol and does no I/O: it only keeps what the units' runners must agree on (`LineState`).
+package final class SharedLine: Sendable {
+    private let state = Mutex(LineState())
+
+    package init() {}
+
+    /// Decides with the line's state, in one step.
+    package func decide<Decision: Sendable>(_ body: (inout LineState) -> Decision) -> Decision {
+        state.withLock { body(&$0) }
+    }
+}
+
+/// The ability of an adapter to share its connection with others.
+package protocol LineSharing: ProtocolAdapter {
+    /// The same object for every adapter that uses the connection. `disconnect` then closes it for all of them.
+    nonisolated var sharedLine: SharedLine { get }
+}

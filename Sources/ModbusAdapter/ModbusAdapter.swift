@@ -65,6 +65,7 @@ package actor ModbusAdapter: ProtocolAdapter {
         var statuses: [(tag: Int, status: StatusCode)] = []
         var reasons: [String] = []
         var hadAnswer = false
+        var flaws: [ValueFlaw] = []
 
         mutating func refuse(_ fields: [ReadField], _ status: StatusCode, _ reason: String) {
             for field in fields { statuses.append((field.tag, status)) }
@@ -111,7 +112,8 @@ package actor ModbusAdapter: ProtocolAdapter {
         prepared[plan.stream] = requests
         try countSilence(poll)
         poll.batch.quality = qualityRuns(poll.statuses, tagCount: plan.descriptor.tags.count)
-        return PollResult(batch: poll.batch, reasons: poll.reasons)
+        if !poll.flaws.isEmpty { poll.reasons.append(poll.flaws.summary(of: plan.descriptor)) }
+        return PollResult(batch: poll.batch, reasons: poll.reasons, flaws: poll.flaws)
     }
 
     /// A connection that stays open while nobody answers is as good as lost: the far end may have restarted without a word.
@@ -127,7 +129,7 @@ package actor ModbusAdapter: ProtocolAdapter {
 
     private func carryOut(_ prepared: PreparedRequest, into poll: inout Poll) throws(RequestFailure) {
         let request = prepared.request
-        var unusable: [Int] = []
+        var unusable: [ValueFlaw] = []
         if request.area <= 2 {
             let failure = bits.withUnsafeMutableBufferPointer { buffer -> RequestFailure? in
                 let target = UnsafeMutableBufferPointer(rebasing: buffer[..<request.count])
@@ -155,10 +157,8 @@ package actor ModbusAdapter: ProtocolAdapter {
             }
             if let failure { throw failure }
         }
-        for tag in unusable {
-            poll.statuses.append((tag, .badDecodingError))
-            poll.reasons.append("\(describe(request)): a string is not UTF-8")
-        }
+        for flaw in unusable { poll.statuses.append((flaw.tag, flaw.status)) }
+        poll.flaws += unusable
     }
 
     /// Two requests for what one asked, cut at the widest hole between its fields, else in the middle; `nil` for a single field

@@ -2,8 +2,8 @@ internal import Telemetry
 
 /// Finds tags that lie on each other: almost always a slip of the address or the type.
 ///
-/// Bits of one register may stand beside each other, and under the `uint16` that holds them all. The same value twice under two names is
-/// worth a warning; anything else that overlaps is an error.
+/// Bits and parts of one register may stand beside each other, and under the unsigned integer that holds them all. The same value twice
+/// under two names is worth a warning; anything else that overlaps is an error.
 enum AddressOverlap {
     static func problems(of tags: [(definition: TagDefinition, address: Located?)], file: String) -> [Diagnostic] {
         var diagnostics: [Diagnostic] = []
@@ -39,13 +39,29 @@ enum AddressOverlap {
     private static let openMax = 32
 
     private static func conflict(_ left: TagDefinition, _ right: TagDefinition) -> Conflict? {
-        if left.address == right.address, left.dataType == right.dataType, left.unitCount == right.unitCount { return .sameValue }
+        if left.address == right.address, left.dataType == right.dataType, left.unitCount == right.unitCount,
+            left.form.encoding == right.form.encoding
+        {
+            return .sameValue
+        }
         switch (left.address.bit, right.address.bit) {
-        case (.some, .some): return nil
-        case (.some, nil): return right.dataType == .uint16 ? nil : .overlap
-        case (nil, .some): return left.dataType == .uint16 ? nil : .overlap
+        case (.some(let leftBit), .some(let rightBit)):
+            let isApart = leftBit + width(left) <= rightBit || rightBit + width(right) <= leftBit
+            return isApart || left.dataType == .bool || right.dataType == .bool ? nil : .overlap
+        case (.some, nil): return holdsBits(right) ? nil : .overlap
+        case (nil, .some): return holdsBits(left) ? nil : .overlap
         case (nil, nil): return .overlap
         }
+    }
+
+    /// Bits of a part of a register.
+    private static func width(_ tag: TagDefinition) -> Int {
+        if case .bitField(let width) = tag.form.encoding { width } else { 1 }
+    }
+
+    /// Whether parts of the tag's registers may be tags as well.
+    private static func holdsBits(_ tag: TagDefinition) -> Bool {
+        tag.form.encoding == .plain && [.uint16, .uint32, .uint64].contains(tag.dataType)
     }
 
     private static func diagnostic(

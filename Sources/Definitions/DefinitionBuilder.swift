@@ -14,6 +14,11 @@ struct DefinitionBuilder {
         let byteOrder = spec.text("byteOrder").flatMap(ByteOrder.init(word:)) ?? .abcd
         let scanGroups = buildScanGroups(spec)
         let tags = buildTags(spec, byteOrder: byteOrder, scanGroups: scanGroups)
+        if tags.count > StreamDescriptor.tagsMax {
+            report(
+                spec, "tags", "the tags and the elements of their arrays are \(tags.count)", value: String(tags.count),
+                allowed: "at most \(StreamDescriptor.tagsMax)")
+        }
         diagnostics += AddressOverlap.problems(of: tags.map { ($0.definition, $0.source.located("address")) }, file: file)
         guard let name = metadata.text("name"), let version = metadata.text("version"),
             let wireProtocol = spec.text("protocol").flatMap(ProtocolDefinition.WireProtocol.init(rawValue:))
@@ -53,7 +58,18 @@ struct DefinitionBuilder {
                     lines[name] = source.position(of: "name").line
                 }
             }
-            if let tag = buildTag(source, byteOrder: byteOrder, scanGroups: scanGroups) { tags.append((tag, source)) }
+            guard let tag = buildTag(source, byteOrder: byteOrder, scanGroups: scanGroups) else { continue }
+            var expansion = TagExpansion(source, file: file)
+            for made in expansion.tags(of: tag) {
+                if made.name != tag.name, let first = lines.updateValue(source.position(of: "name").line, forKey: made.name) {
+                    report(
+                        source, "name", "tag '\(made.name)', which this one makes, is already defined at line \(first)", value: made.name,
+                        suggestion: "give each tag its own name")
+                }
+                tags.append((made, source))
+            }
+            diagnostics += expansion.diagnostics
+            if tags.count > StreamDescriptor.tagsMax { break }
         }
         return tags
     }
@@ -65,13 +81,19 @@ struct DefinitionBuilder {
         let deadband = buildDeadband(source, range: range)
         let limits = buildLimits(source)
         let group = scanGroup(of: source, among: scanGroups)
-        guard let typeName = source.text("type"), let type = DataType(name: typeName) else { return nil }
+        guard let typeName = source.text("type"), let tagType = TagType.named(typeName) else { return nil }
+        let type = tagType.dataType
+        var values = TagValueBuilder(source, type: tagType, file: file)
+        let form = values.build()
+        defer { diagnostics += values.diagnostics }
         let length = stringLength(source, type: type)
         if !type.isNumeric { checkNotNumeric(source, type: type) }
-        guard let address = buildAddress(source, type: type), let length, let name = source.text("name"), let group,
+        guard var address = buildAddress(source, type: tagType), let length, let name = source.text("name"), let group,
             let access = source.text("access").flatMap(TagDefinition.Access.init(rawValue:))
         else { return nil }
-        let unitCount = address.table.isRegister && address.bit == nil ? (type == .string ? (length + 1) / 2 : max(1, type.width / 2)) : 1
+        if address.table.isRegister { address.bit = values.firstBit(of: address) }
+        let order = values.byteOrder(default: byteOrder, address: address)
+        let unitCount = address.table.isRegister ? form.encoding.registerCount(of: type, stringCapacity: length) : 1
         if address.offset + unitCount - 1 > ModbusAddress.offsetMax {
             report(
                 source, "address", "\(typeName) at \(address) takes \(unitCount) registers and ends beyond \(ModbusAddress.offsetMax)",
@@ -82,18 +104,23 @@ struct DefinitionBuilder {
                 source, "access", "'\(name)' is in the \(address.table.rawValue) table, which cannot be written", value: access.rawValue,
                 allowed: "read")
         }
-        let scaling = Scaling(scale: source.number("scale") ?? 1, offset: source.number("offset") ?? 0)
-        if let limits { checkLimitsFit(limits, source: source, type: type, scaling: scaling, access: access) }
+        let points = Double(sign: .plus, exponent: -values.fractionBits(), significand: 1)
+        let scaling = Scaling(scale: (source.number("scale") ?? 1) * points, offset: source.number("offset") ?? 0)
+        if let limits {
+            let table = form.rules?.table?.points.map(\.value)
+            let ends = table ?? values.rawRange.map { [$0.lowerBound, $0.upperBound].map { $0 * scaling.scale + scaling.offset } }
+            checkLimitsFit(limits, source: source, typeName: typeName, ends: scaling.scale == 0 ? nil : ends, access: access)
+        }
         return TagDefinition(
             name: name, address: address, unitCount: unitCount, dataType: type, stringLength: length,
-            byteOrder: source.text("byteOrder").flatMap(ByteOrder.init(word:)) ?? byteOrder, scaling: scaling,
-            unit: source.text("unit") ?? "", scanGroup: group, deadband: deadband, access: access, limits: limits, range: range,
-            description: source.text("description"), isScored: source.bool("score") ?? true)
+            byteOrder: order, scaling: scaling, unit: source.text("unit") ?? "", scanGroup: group,
+            deadband: deadband, access: access, limits: limits, range: range, description: source.text("description"),
+            isScored: source.bool("score") ?? true, form: form)
     }
 
     // MARK: - Parts of a tag
 
-    private mutating func buildAddress(_ source: ObjectValue, type: DataType) -> ModbusAddress? {
+    private mutating func buildAddress(_ source: ObjectValue, type: TagType) -> ModbusAddress? {
         guard let text = source.text("address") else { return nil }
         let parts = text.split(separator: ":")
         guard let table = parts.first.flatMap({ ModbusAddress.Table(rawValue: String($0)) }) else { return nil }
@@ -117,17 +144,19 @@ struct DefinitionBuilder {
                 report(source, "address", "a register has no bit \(parts[1].split(separator: ".")[1])", value: text, allowed: "bits 0…15")
                 return nil
             }
-            guard type == .bool else {
-                report(source, "type", "a bit of a register is a bool, not \(type.name)", value: type.name, allowed: "bool")
+            guard type.dataType == .bool || !source.isAbsent("bitCount") else {
+                report(
+                    source, "type", "a bit of a register is a bool, not \(type.name)", value: type.name, allowed: "bool",
+                    suggestion: type.isInteger ? "add bitCount: for a number of several bits" : nil)
                 return nil
             }
-        } else if table.isRegister, type == .bool {
+        } else if table.isRegister, type.dataType == .bool {
             report(
                 source, "address", "a bool in a register needs its bit", value: text,
                 suggestion: "write \(text).0 for the least significant bit")
             return nil
         }
-        if !table.isRegister, type != .bool {
+        if !table.isRegister, type.dataType != .bool {
             report(
                 source, "type", "a \(table.rawValue) address holds one bit, not \(type.name)", value: type.name, allowed: "bool",
                 suggestion: "use type bool, or the holding or input table")
@@ -247,20 +276,18 @@ struct DefinitionBuilder {
     }
 
     private mutating func checkLimitsFit(
-        _ limits: WriteLimits, source: ObjectValue, type: DataType, scaling: Scaling, access: TagDefinition.Access
+        _ limits: WriteLimits, source: ObjectValue, typeName: String, ends: [Double]?, access: TagDefinition.Access
     ) {
         if access == .read {
             report(
                 source, "limits", "limits have no effect: the tag cannot be written", severity: .warning,
                 suggestion: "add access: readWrite, or remove them")
         }
-        guard let raw = type.integerRange, scaling.scale != 0, let written = source.object("limits") else { return }
-        let ends = [raw.lowerBound, raw.upperBound].map { $0 * scaling.scale + scaling.offset }
-        guard let low = ends.min(), let high = ends.max() else { return }
+        guard let ends, let written = source.object("limits"), let low = ends.min(), let high = ends.max() else { return }
         for (field, value) in [("min", limits.minimum), ("max", limits.maximum)] {
             guard let value, value < low || value > high else { continue }
             report(
-                written, field, "limits \(field) \(numberText(value)) does not fit \(type.name)", value: numberText(value),
+                written, field, "limits \(field) \(numberText(value)) does not fit \(typeName)", value: numberText(value),
                 allowed: "\(numberText(low))…\(numberText(high))")
         }
     }
@@ -278,29 +305,5 @@ struct DefinitionBuilder {
     private mutating func report(_ position: SourcePosition, _ path: DocumentPath, _ message: String, value: String, suggestion: String) {
         diagnostics.append(
             Diagnostic(.error, file: file, at: position, path: path.description, message, value: value, suggestion: suggestion))
-    }
-}
-
-extension ByteOrder {
-    /// The order a document calls `bigEndian`, `littleEndian` or by its letters.
-    fileprivate init?(word: String) {
-        switch word {
-        case "bigEndian": self = .abcd
-        case "littleEndian": self = .dcba
-        default: self.init(rawValue: word)
-        }
-    }
-}
-
-extension DataType {
-    /// The numbers the raw value can be, for integers.
-    fileprivate var integerRange: ClosedRange<Double>? {
-        guard isNumeric, !isFloatingPoint else { return nil }
-        switch self {
-        case .int8, .int16, .int32, .int64:
-            let half = Double(sign: .plus, exponent: width * 8 - 1, significand: 1)
-            return -half...(half - 1)
-        default: return 0...(Double(sign: .plus, exponent: width * 8, significand: 1) - 1)
-        }
     }
 }

@@ -69,6 +69,20 @@ package enum JSONSchema {
             // `1.3` without quotes is a number to YAML, and meant all the same.
             let values = words.map { JSONText.string($0) } + words.compactMap { parseNumber($0).map { .number($0) } }
             return orVariable([("enum", .array(values))])
+        case .literal: return orVariable([("type", .string("number"))])
+        case .oneOrMore(let element, let count):
+            return [
+                (
+                    "anyOf",
+                    .array([
+                        .object(schema(element)),
+                        .object([
+                            ("type", .string("array")), ("items", .object(schema(element))), ("minItems", .number(Double(count.lowerBound))),
+                            ("maxItems", .number(Double(count.upperBound))),
+                        ]),
+                    ])
+                )
+            ]
         case .object(let shape): return object(shape)
         case .list(let element, let count):
             return [

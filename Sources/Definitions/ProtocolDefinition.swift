@@ -57,6 +57,7 @@ package struct TagDefinition: Sendable, Equatable {
     package var address: ModbusAddress
     /// How many registers, coils or discrete inputs the value takes from `address` on.
     package var unitCount: Int
+    /// Of the raw value; what is stored is the type of `tag`.
     package var dataType: DataType
     /// Bytes of a string; 0 for other types.
     package var stringLength: Int
@@ -74,11 +75,12 @@ package struct TagDefinition: Sendable, Equatable {
     package var description: String?
     /// Whether the health model looks at it.
     package var isScored: Bool
+    package var form: ValueForm
 
     package init(
         name: String, address: ModbusAddress, unitCount: Int, dataType: DataType, stringLength: Int, byteOrder: ByteOrder,
         scaling: Scaling, unit: String, scanGroup: String, deadband: Double? = nil, access: Access, limits: WriteLimits? = nil,
-        range: ClosedRange<Double>? = nil, description: String? = nil, isScored: Bool
+        range: ClosedRange<Double>? = nil, description: String? = nil, isScored: Bool, form: ValueForm = .plain
     ) {
         self.name = name
         self.address = address
@@ -95,10 +97,14 @@ package struct TagDefinition: Sendable, Equatable {
         self.range = range
         self.description = description
         self.isScored = isScored
+        self.form = form
     }
 
-    /// The tag as the rest of the gateway knows it.
-    package var tag: Tag { Tag(name, dataType, scaling: scaling, unit: unit, stringCapacity: stringLength) }
+    /// The tag as the rest of the gateway knows it. A table gives engineering values, which nothing scales any more.
+    package var tag: Tag {
+        if form.rules?.table != nil { return Tag(name, .float64, unit: unit) }
+        return Tag(name, dataType, scaling: scaling, unit: unit, stringCapacity: stringLength)
+    }
 }
 
 /// What may be written to a tag, in engineering units.

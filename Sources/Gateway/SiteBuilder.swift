@@ -110,7 +110,7 @@ struct SiteBuilder {
     static func field(_ tag: TagDefinition, tag index: Int) -> ReadField {
         ReadField(
             tag: index, area: area(tag.address.table), start: tag.address.offset, count: tag.unitCount, dataType: tag.dataType,
-            byteOrder: tag.byteOrder, bit: tag.address.bit)
+            byteOrder: tag.byteOrder, bit: tag.address.bit, encoding: tag.form.encoding, rules: tag.form.rules)
     }
 
     private static func parity(_ parity: ModbusRTUConnection.Parity) -> ModbusEndpoint.Parity {

@@ -26,12 +26,19 @@ package struct ReadField: Sendable, Hashable {
     package var start: Int
     /// How many units the value takes.
     package var count: Int
+    /// The raw type. The slot's is the same, or `float64` where a table of `rules` converts the value.
     package var dataType: DataType
     package var byteOrder: ByteOrder
-    /// For a single bit of a register: 0 is the least significant.
+    /// For a single bit of a register, or the first of several: 0 is the least significant.
     package var bit: Int?
+    package var encoding: RegisterEncoding
+    /// `nil` for a value that is taken as it comes.
+    package var rules: ValueRules?
 
-    package init(tag: Int, area: UInt8, start: Int, count: Int, dataType: DataType, byteOrder: ByteOrder = .abcd, bit: Int? = nil) {
+    package init(
+        tag: Int, area: UInt8, start: Int, count: Int, dataType: DataType, byteOrder: ByteOrder = .abcd, bit: Int? = nil,
+        encoding: RegisterEncoding = .plain, rules: ValueRules? = nil
+    ) {
         self.tag = tag
         self.area = area
         self.start = start
@@ -39,6 +46,8 @@ package struct ReadField: Sendable, Hashable {
         self.dataType = dataType
         self.byteOrder = byteOrder
         self.bit = bit
+        self.encoding = encoding
+        self.rules = rules
     }
 }
 
@@ -82,13 +91,19 @@ package struct PollResult: Sendable {
     package var silence: Duration
     /// Requests that were sent again.
     package var retries: Int
+    /// The values that came, but are not or hardly to be believed, by tag.
+    package var flaws: [ValueFlaw]
 
-    package init(batch: SampleBatch, reasons: [String] = [], isAnswered: Bool = true, silence: Duration = .zero, retries: Int = 0) {
+    package init(
+        batch: SampleBatch, reasons: [String] = [], isAnswered: Bool = true, silence: Duration = .zero, retries: Int = 0,
+        flaws: [ValueFlaw] = []
+    ) {
         self.batch = batch
         self.reasons = reasons
         self.isAnswered = isAnswered
         self.silence = silence
         self.retries = retries
+        self.flaws = flaws
     }
 }
 

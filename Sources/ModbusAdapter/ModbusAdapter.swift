@@ -73,6 +73,7 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
         /// Time waited in vain.
         var silence = Duration.zero
         var retries = 0
+        var flaws: [ValueFlaw] = []
 
         mutating func refuse(_ fields: [ReadField], _ status: StatusCode, _ reason: String) {
             for field in fields { statuses.append((field.tag, status)) }
@@ -121,8 +122,10 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
         prepared[plan.stream] = requests
         isAnswering = poll.hadAnswer
         poll.batch.quality = qualityRuns(poll.statuses, tagCount: plan.descriptor.tags.count)
+        if !poll.flaws.isEmpty { poll.reasons.append(poll.flaws.summary(of: plan.descriptor)) }
         return PollResult(
-            batch: poll.batch, reasons: poll.reasons, isAnswered: poll.hadAnswer, silence: poll.silence, retries: poll.retries)
+            batch: poll.batch, reasons: poll.reasons, isAnswered: poll.hadAnswer, silence: poll.silence, retries: poll.retries,
+            flaws: poll.flaws)
     }
 
     /// Carries out a request, again if there is no valid answer. A unit that has answered nothing lately gets no second chance: waiting for it
@@ -148,7 +151,7 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
 
     private func carryOut(_ prepared: PreparedRequest, into poll: inout Poll) throws(RequestFailure) {
         let request = prepared.request
-        var unusable: [Int] = []
+        var unusable: [ValueFlaw] = []
         if request.area <= 2 {
             let failure = bits.withUnsafeMutableBufferPointer { buffer -> RequestFailure? in
                 let target = UnsafeMutableBufferPointer(rebasing: buffer[..<request.count])
@@ -176,10 +179,8 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
             }
             if let failure { throw failure }
         }
-        for tag in unusable {
-            poll.statuses.append((tag, .badDecodingError))
-            poll.reasons.append("\(describe(request)): a string is not UTF-8")
-        }
+        for flaw in unusable { poll.statuses.append((flaw.tag, flaw.status)) }
+        poll.flaws += unusable
     }
 
     /// Two requests for what one asked, cut at the widest hole between its fields, else in the middle; `nil` for a single field

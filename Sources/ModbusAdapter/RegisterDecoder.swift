@@ -11,10 +11,15 @@ struct RegisterDecoder: Sendable {
         case words(count: Int, swapped: Bool)
         case long(ByteOrder)
         case quad(ByteOrder)
+        /// As `long` and `quad`, refused when they are no numbers.
+        case float(ByteOrder)
+        case double(ByteOrder)
         case bit(Int)
         /// `count` coils or discrete inputs.
         case bits(count: Int)
-        case string(bytes: Int, swapped: Bool)
+        case text(RegisterText)
+        /// The value of one of `decoders`.
+        case special(Int)
     }
     private struct Step: Sendable {
         var move: Move
@@ -22,31 +27,41 @@ struct RegisterDecoder: Sendable {
         var source: Int
         /// Offset into the batch's values.
         var target: Int
-        /// The tag, for the one move that can find a value unusable.
+        /// The tag, for the moves that can find a value unusable.
         var tag: Int
     }
     private var steps: [Step] = []
+    private var decoders: [FieldDecoder] = []
 
     /// Fields must be sorted by address, as in a `ReadPlan`.
     init(request: ReadRequest, fields: some Sequence<ReadField>, descriptor: StreamDescriptor) {
         for field in fields {
             let source = field.start - request.start
             let target = descriptor.offsets[field.tag]
-            let swapped = field.byteOrder.bytesSwapped
-            let move: Move =
-                switch field.dataType {
-                case .bool: field.bit.map { .bit(swapped ? $0 ^ 8 : $0) } ?? .bits(count: 1)
-                case .int16, .uint16: .words(count: 1, swapped: swapped)
-                case .int32, .uint32, .float32: .long(field.byteOrder)
-                case .int64, .uint64, .float64: .quad(field.byteOrder)
-                case .string: .string(bytes: min(descriptor.tags[field.tag].stringCapacity, field.count * 2), swapped: swapped)
-                case .int8, .uint8: preconditionFailure("Modbus has no 8-bit values")
-                }
+            let tag = descriptor.tags[field.tag]
+            let move = RegisterDecoder.move(of: field, tag: tag, next: decoders.count)
+            if case .special = move { decoders.append(FieldDecoder(field, tag: tag)) }
             if let last = steps.last, let merged = RegisterDecoder.merge(last, move, source, target) {
                 steps[steps.count - 1] = merged
             } else {
                 steps.append(Step(move: move, source: source, target: target, tag: field.tag))
             }
+        }
+    }
+
+    /// How a field's value comes to its slot; `next` is the number of the decoder that a special one gets.
+    private static func move(of field: ReadField, tag: Tag, next: Int) -> Move {
+        let swapped = field.byteOrder.bytesSwapped
+        if field.dataType == .string { return .text(RegisterText(field, capacity: tag.stringCapacity)) }
+        if field.dataType == .bool { return field.bit.map { .bit(swapped ? $0 ^ 8 : $0) } ?? .bits(count: 1) }
+        guard field.encoding == .plain, field.rules == nil else { return .special(next) }
+        switch field.dataType {
+        case .int16, .uint16: return .words(count: 1, swapped: swapped)
+        case .int32, .uint32: return .long(field.byteOrder)
+        case .int64, .uint64: return .quad(field.byteOrder)
+        case .float32: return .float(field.byteOrder)
+        case .float64: return .double(field.byteOrder)
+        case .bool, .int8, .uint8, .string: preconditionFailure("8-bit values are bit fields")
         }
     }
 
@@ -63,9 +78,9 @@ struct RegisterDecoder: Sendable {
         return merged
     }
 
-    /// Writes the slots; reports each tag whose bytes are not a value of its type (strings that are not UTF-8).
+    /// Writes the slots; reports each value that is not to be believed. One that is Bad leaves its slot as it was.
     func decode(
-        registers: UnsafeBufferPointer<UInt16>, into values: UnsafeMutableRawBufferPointer, unusable: (_ tag: Int) -> Void
+        registers: UnsafeBufferPointer<UInt16>, into values: UnsafeMutableRawBufferPointer, unusable: (ValueFlaw) -> Void
     ) {
         for step in steps {
             switch step.move {
@@ -74,25 +89,32 @@ struct RegisterDecoder: Sendable {
                     let word = registers[step.source + index]
                     values.storeLittleEndian(swapped ? word.byteSwapped : word, at: step.target + 2 * index)
                 }
-            case .long(let order):
-                let first = word(registers, step.source, order)
-                let second = word(registers, step.source + 1, order)
-                let value =
-                    order.leastSignificantRegisterFirst
-                    ? UInt32(second) << 16 | UInt32(first) : UInt32(first) << 16 | UInt32(second)
-                values.storeLittleEndian(value, at: step.target)
+            case .long(let order): values.storeLittleEndian(long(registers, step.source, order), at: step.target)
             case .quad(let order):
-                var value: UInt64 = 0
-                for index in 0..<4 {
-                    let place = order.leastSignificantRegisterFirst ? 3 - index : index
-                    value = value << 16 | UInt64(word(registers, step.source + place, order))
+                values.storeLittleEndian(RegisterBits.bits(of: registers, at: step.source, count: 4, order: order), at: step.target)
+            case .float(let order):
+                let bits = long(registers, step.source, order)
+                if bits & 0x7F80_0000 == 0x7F80_0000 {
+                    unusable(ValueFlaw(tag: step.tag, kind: .notFinite(Double(Float(bitPattern: bits)))))
+                } else {
+                    values.storeLittleEndian(bits, at: step.target)
                 }
-                values.storeLittleEndian(value, at: step.target)
+            case .double(let order):
+                let bits = RegisterBits.bits(of: registers, at: step.source, count: 4, order: order)
+                if bits & 0x7FF0_0000_0000_0000 == 0x7FF0_0000_0000_0000 {
+                    unusable(ValueFlaw(tag: step.tag, kind: .notFinite(Double(bitPattern: bits))))
+                } else {
+                    values.storeLittleEndian(bits, at: step.target)
+                }
             case .bit(let bit):
                 values[step.target] = UInt8(registers[step.source] >> UInt16(bit) & 1)
-            case .string(let capacity, let swapped):
-                if !string(registers, at: step.source, capacity: capacity, swapped: swapped, into: values, at: step.target) {
-                    unusable(step.tag)
+            case .text(let text):
+                if let kind = text.decode(registers, at: step.source, into: values, at: step.target) {
+                    unusable(ValueFlaw(tag: step.tag, kind: kind))
+                }
+            case .special(let index):
+                if let kind = decoders[index].decode(registers, at: step.source, into: values, at: step.target) {
+                    unusable(ValueFlaw(tag: step.tag, kind: kind))
                 }
             case .bits: preconditionFailure("registers do not answer a request for bits")
             }
@@ -107,27 +129,13 @@ struct RegisterDecoder: Sendable {
         }
     }
 
-    private func word(_ registers: UnsafeBufferPointer<UInt16>, _ index: Int, _ order: ByteOrder) -> UInt16 {
-        order.bytesSwapped ? registers[index].byteSwapped : registers[index]
+    private func long(_ registers: UnsafeBufferPointer<UInt16>, _ source: Int, _ order: ByteOrder) -> UInt32 {
+        let first = word(registers, source, order)
+        let second = word(registers, source + 1, order)
+        return order.leastSignificantRegisterFirst ? UInt32(second) << 16 | UInt32(first) : UInt32(first) << 16 | UInt32(second)
     }
 
-    /// Text up to the first NUL, without trailing spaces. Returns false when it is not UTF-8 (nothing is written then).
-    private func string(
-        _ registers: UnsafeBufferPointer<UInt16>, at source: Int, capacity: Int, swapped: Bool,
-        into values: UnsafeMutableRawBufferPointer, at target: Int
-    ) -> Bool {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(capacity)
-        for index in 0..<capacity {
-            let register = registers[source + index / 2]
-            let byte = UInt8(truncatingIfNeeded: (index % 2 == 0) != swapped ? register >> 8 : register)
-            if byte == 0 { break }
-            bytes.append(byte)
-        }
-        while bytes.last == UInt8(ascii: " ") { bytes.removeLast() }
-        guard String(validating: bytes, as: UTF8.self) != nil else { return false }
-        values.storeLittleEndian(UInt16(bytes.count), at: target)
-        for (index, byte) in bytes.enumerated() { values[target + 2 + index] = byte }
-        return true
+    private func word(_ registers: UnsafeBufferPointer<UInt16>, _ index: Int, _ order: ByteOrder) -> UInt16 {
+        order.bytesSwapped ? registers[index].byteSwapped : registers[index]
     }
 }

@@ -12,6 +12,7 @@ package struct StatusCode: RawRepresentable, Sendable, Hashable, Codable {
     package static let good = StatusCode(rawValue: 0)
     package static let uncertain = StatusCode(rawValue: 0x4000_0000)
     package static let uncertainLastUsableValue = StatusCode(rawValue: 0x4090_0000)
+    package static let uncertainEngineeringUnitsExceeded = StatusCode(rawValue: 0x4094_0000)
     package static let uncertainDataSubNormal = StatusCode(rawValue: 0x40A4_0000)
     package static let bad = StatusCode(rawValue: 0x8000_0000)
     package static let badUnexpectedError = StatusCode(rawValue: 0x8001_0000)
@@ -34,6 +35,7 @@ package struct StatusCode: RawRepresentable, Sendable, Hashable, Codable {
 
     private static let names: [(StatusCode, String)] = [
         (.good, "Good"), (.uncertain, "Uncertain"), (.uncertainLastUsableValue, "UncertainLastUsableValue"),
+        (.uncertainEngineeringUnitsExceeded, "UncertainEngineeringUnitsExceeded"),
         (.uncertainDataSubNormal, "UncertainDataSubNormal"), (.bad, "Bad"), (.badNoData, "BadNoData"),
         (.badUnexpectedError, "BadUnexpectedError"), (.badInternalError, "BadInternalError"),
         (.badResourceUnavailable, "BadResourceUnavailable"), (.badCommunicationError, "BadCommunicationError"),

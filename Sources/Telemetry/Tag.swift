@@ -32,6 +32,13 @@ package struct Scaling: Sendable, Hashable, Codable {
         return raw * scale
     }
 
+    /// The raw number of an engineering value, not yet rounded: the inverse of `engineering`.
+    package func raw(_ engineering: Double) -> Double {
+        let difference = engineering - offset
+        if let decimals { return difference * Scaling.powersOfTen[decimals] }
+        return difference / scale
+    }
+
     private static let powersOfTen: [Double] = [1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9]
 }
 

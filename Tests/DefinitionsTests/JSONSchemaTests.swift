@@ -26,8 +26,8 @@ import Testing
     private func names(in type: ValueType) -> [String] {
         switch type {
         case .object(let shape): shape.fields.flatMap { [$0.name] + names(in: $0.type) }
-        case .list(let element, _), .map(_, let element, _): names(in: element)
-        case .text, .bool, .integer, .number, .duration, .size, .word: []
+        case .list(let element, _), .map(_, let element, _), .oneOrMore(let element, _): names(in: element)
+        case .text, .bool, .integer, .number, .duration, .size, .word, .literal: []
         }
     }
 

@@ -67,7 +67,11 @@ indirect enum ValueType: Sendable {
     case size(ClosedRange<Int64>)
     /// One of some words; words that somebody may rightly expect are refused with a reason.
     case word([String], refused: [String: Refusal] = [:])
+    /// A number whose notation matters, as it is written: hexadecimal digits are bits.
+    case literal
     case object(ObjectShape)
+    /// One element, or a list of them; always read as a list.
+    case oneOrMore(ValueType, count: ClosedRange<Int>)
     case list(ValueType, count: ClosedRange<Int>)
     /// Keys chosen by the author, all with values of one type.
     case map(key: TextFormat, ValueType, count: ClosedRange<Int>)

@@ -44,9 +44,9 @@ enum ProtocolDefinitionShape {
                 required: "address", .text(.address),
                 "Table and 0-based protocol address (0…65535): holding:40, input:3, coil:7, discrete:7; holding:40.3 is bit 3 of the register."
             ),
-            Field(required: "type", .word(types, refused: byteTypes), "The type of the raw value."),
+            Field(required: "type", .word(TagType.all.map(\.name)), "The type of the raw value."),
             Field("length", .integer(1...stringLengthMax), "Bytes of a string; strings only, and required for them."),
-            Field("byteOrder", .word(byteOrders), "The byte order of this tag, where it differs."),
+            Field("byteOrder", .word(ByteOrder.words), "The byte order of this tag, where it differs; eight letters for 64 bits."),
             Field("scale", .number, default: "1", "Engineering value = raw value × scale + offset. Not 0."),
             Field("offset", .number, default: "0", "Engineering value = raw value × scale + offset."),
             Field("unit", .text(.unit), "The unit of the engineering value in UCUM, case-sensitive: Cel, bar, 1/min, kW.h."),
@@ -57,7 +57,39 @@ enum ProtocolDefinitionShape {
             Field("range", .object(range), "What values the device gives in ordinary work, in engineering units."),
             Field("description", .text(.prose), "For people."),
             Field("score", .bool, default: "true", "Whether the health model looks at the tag."),
+        ] + valueForm)
+
+    /// What a value is beyond type and order.
+    private static let valueForm = [
+        Field("byte", .word(["high", "low"]), "Which half of the register an int8 or uint8 is."),
+        Field("bitCount", .integer(1...16), "How many bits of the register the number has, from the address's bit on."),
+        Field("fractionBits", .integer(1...64), "Bits behind the binary point of a fixed-point number (n of Qm.n)."),
+        Field("encoding", .word(["utf8", "ascii"]), "What the bytes of a string are; utf8 where nothing is said."),
+        Field("fill", .integer(0...255), "The byte that pads a string, beside NUL and space."),
+        Field("count", .integer(1...arrayCountMax), "How many such values follow each other: tags name.0, name.1, …"),
+        Field("stride", .integer(1...65_535), "Registers (or coils) from one element to the next, where there are others between."),
+        Field(
+            "table", .list(.list(.number, count: 2...2), count: 2...Telemetry.ConversionTable.pointsMax),
+            "Rows of raw and engineering value, in place of scale and offset; straight lines between them."),
+        Field("valid", .object(valid), "Which values are believed."),
+        Field(
+            "notAvailable", .oneOrMore(.literal, count: 1...Telemetry.ValueRules.notAvailableMax),
+            "Raw values by which the device says that it has no value; hexadecimal ones are the bits."),
+        Field("labels", .map(key: .integerKey, .text(.label), count: 1...1000), "What people call single raw values: 0: stopped."),
+        Field("bits", .map(key: .integerKey, .text(.tagName), count: 1...64), "Names of single bits; each becomes a bool, name.bit."),
+    ]
+
+    static let valid = ObjectShape(
+        "valid", "Which values are believed; one end or both.",
+        [
+            Field("min", .number, "The smallest valid value."),
+            Field("max", .number, "The largest valid value."),
+            Field("of", .word(["engineering", "raw"]), default: "engineering", "What min and max are compared with."),
+            Field("outside", .word(["bad", "uncertain"]), default: "bad", "The quality of a value outside; an uncertain one is kept."),
         ])
+
+    /// The most elements of an array.
+    static let arrayCountMax = 4096
 
     static let deadband = ObjectShape(
         "deadband", "The smallest change that is stored; one of the two.", isChoice: true,
@@ -83,18 +115,5 @@ enum ProtocolDefinitionShape {
     /// 125 registers, the most that one request can read (Modbus Application Protocol 1.1b3, 6.3).
     static let stringLengthMax = 250
 
-    /// Registers have 16 bits, so that a byte alone has no address.
-    static let types = DataType.allCases.filter { $0 != .int8 && $0 != .uint8 }.map(\.name)
-
-    private static let byteTypes = Dictionary(
-        uniqueKeysWithValues: [DataType.int8, .uint8].map { type in
-            (
-                type.name,
-                Refusal(
-                    reason: "\(type.name) has no place in a Modbus register, which has 16 bits",
-                    suggestion: "use \(type == .int8 ? "int16" : "uint16") for the whole register")
-            )
-        })
-
-    static let byteOrders = ["bigEndian", "littleEndian"] + ByteOrder.allCases.map(\.rawValue)
+    static let byteOrders = ["bigEndian", "littleEndian"] + ByteOrder.common.map(\.rawValue)
 }

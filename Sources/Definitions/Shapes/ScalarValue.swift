@@ -16,7 +16,10 @@ extension ValueType {
         case .duration(let range): ValueType.duration(text, range)
         case .size(let range): ValueType.size(text, range)
         case .word(let words, let refused): ValueType.word(text, words, refused: refused)
-        case .object, .list, .map: .failure(ScalarProblem(message: "expected \(summary)"))
+        case .literal:
+            parseNumber(text) != nil || text.hasPrefix("0x") && UInt64(text.dropFirst(2), radix: 16) != nil
+                ? .success(.text(text)) : .failure(ScalarProblem(message: "expected \(summary), got '\(text)'"))
+        case .object, .oneOrMore, .list, .map: .failure(ScalarProblem(message: "expected \(summary)"))
         }
     }
 
@@ -31,6 +34,8 @@ extension ValueType {
         case .size: "a size such as 512MiB, 1GiB"
         case .word(let words, _): "one of \(words.joined(separator: ", "))"
         case .object(let shape): "a mapping (\(shape.fields.map(\.name).joined(separator: ", ")))"
+        case .literal: "a number, or 0x and the hexadecimal digits of its bits"
+        case .oneOrMore(let element, _): "\(element.summary), or a list of them"
         case .list: "a list"
         case .map: "a mapping"
         }

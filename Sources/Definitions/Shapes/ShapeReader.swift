@@ -50,8 +50,14 @@ struct ShapeReader {
         switch type {
         case .object(let shape): value = read(node, as: shape, path: path).map { .object($0) }
         case .list(let element, let count): value = readList(node, of: element, count: count, path: path)
+        case .oneOrMore(let element, let count):
+            if case .sequence = node.content {
+                value = readList(node, of: element, count: count, path: path)
+            } else {
+                value = read(node, as: element, path: path).map { .list([$0]) }
+            }
         case .map(let key, let element, let count): value = readMap(node, key: key, of: element, count: count, path: path)
-        case .text, .bool, .integer, .number, .duration, .size, .word: value = readScalar(node, as: type, path: path)
+        case .text, .bool, .integer, .number, .duration, .size, .word, .literal: value = readScalar(node, as: type, path: path)
         }
         return value.map { Located(value: $0, position: node.position, path: path) }
     }

@@ -87,6 +87,13 @@ extension TextFormat {
         TextFormat("a file path", pattern: "^[^\\u0000]+$", lengthMax: 4096, example: example) { !$0.isEmpty && !$0.utf8.contains(0) }
     }
 
+    /// The raw value that a label names, or the number of a bit.
+    static let integerKey = TextFormat("an integer", pattern: "^(-?[0-9]+|0x[0-9A-Fa-f]+)$", lengthMax: 20, example: "1") {
+        parseInteger($0) != nil
+    }
+
+    static let label = TextFormat("a text of at most 64 characters", pattern: nil, lengthMax: 64, example: "running") { !$0.isEmpty }
+
     static let prose = TextFormat("a text", pattern: nil, lengthMax: 2000, example: "Feed pump of line 1") { _ in true }
 
     /// Judged by `UCUM`, not here: a wrong unit deserves a better message.

@@ -6,9 +6,10 @@ package import Telemetry
 /// An exception becomes the status of the tags of its request. When a block is refused for an address or a value in it (exceptions
 /// 02 and 03), it is split until only the refused tags are alone; the split is kept as long as the adapter lives.
 package actor ModbusAdapter: ProtocolAdapter {
-    private let name: String
-    private let line: ModbusLine
-    private let unit: UInt8
+    let name: String
+    let line: ModbusLine
+    let unit: UInt8
+    private let responseTimeout: Duration?
     private var prepared: [StreamID: [PreparedRequest]] = [:]
     private var registers = [UInt16](repeating: 0, count: ModbusAdapter.registersPerRequestMax)
     private var bits = [UInt8](repeating: 0, count: ModbusAdapter.bitsPerRequestMax)
@@ -27,13 +28,16 @@ package actor ModbusAdapter: ProtocolAdapter {
     /// 3 holding registers, 4 input registers.
     package static let limits = ReadLimits(holeMax: 16) { $0 <= 2 ? bitsPerRequestMax : registersPerRequestMax }
 
-    package init(name: String, line: ModbusLine, unit: UInt8) {
+    /// `responseTimeout`: where the unit's is not the line's.
+    package init(name: String, line: ModbusLine, unit: UInt8, responseTimeout: Duration? = nil) {
         self.name = name
         self.line = line
         self.unit = unit
+        self.responseTimeout = responseTimeout
     }
 
     package func connect() async throws {
+        if let responseTimeout { line.setResponseTimeout(responseTimeout, unit: unit) }
         do {
             try line.open()
         } catch {

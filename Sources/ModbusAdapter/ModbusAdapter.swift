@@ -11,6 +11,7 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
     let unit: UInt8
     let time: any TimeSource
     private let retries: Int
+    private let responseTimeout: Duration?
     private var prepared: [StreamID: [PreparedRequest]] = [:]
     var registers = [UInt16](repeating: 0, count: ModbusAdapter.registersPerRequestMax)
     var bits = [UInt8](repeating: 0, count: ModbusAdapter.bitsPerRequestMax)
@@ -29,16 +30,21 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
     /// 3 holding registers, 4 input registers.
     package static let limits = ReadLimits(holeMax: 16) { $0 <= 2 ? bitsPerRequestMax : registersPerRequestMax }
 
-    /// `retries`: how often a request without a valid answer is sent again, while the device answers others.
-    package init(name: String, line: ModbusLine, unit: UInt8, retries: Int = 0, time: any TimeSource = SystemTime()) {
+    /// `retries`: how often a request without a valid answer is sent again, while the device answers others. `responseTimeout`: where the
+    /// unit's is not the line's.
+    package init(
+        name: String, line: ModbusLine, unit: UInt8, responseTimeout: Duration? = nil, retries: Int = 0, time: any TimeSource = SystemTime()
+    ) {
         self.name = name
         self.line = line
         self.unit = unit
+        self.responseTimeout = responseTimeout
         self.retries = retries
         self.time = time
     }
 
     package func connect() async throws {
+        if let responseTimeout { line.setResponseTimeout(responseTimeout, unit: unit) }
         do {
             try line.open(for: name)
         } catch {

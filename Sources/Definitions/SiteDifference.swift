@@ -2,7 +2,7 @@
 ///
 /// Compares what the sites do (`Site.effective`), not how they are written; identical ones give an empty difference.
 package struct SiteDifference: Sendable, Equatable {
-    /// What becomes of one device, asset or route.
+    /// What becomes of one device, asset, route or firewall.
     package struct Change<Element: Sendable & Equatable>: Sendable, Equatable {
         package var name: String
         /// `nil` for one that is added.
@@ -15,7 +15,8 @@ package struct SiteDifference: Sendable, Equatable {
     package var devices: [Change<Device>]
     package var assets: [Change<Asset>]
     package var routes: [Change<Route>]
-    /// The site without devices, assets and routes: `nil` where it stays as it is.
+    package var firewalls: [Change<Firewall>]
+    /// The site without devices, assets, routes and firewalls: `nil` where it stays as it is.
     private var settings: Change<Site>?
 
     package init(from old: Site, to new: Site) {
@@ -23,12 +24,13 @@ package struct SiteDifference: Sendable, Equatable {
         devices = SiteDifference.changes(old.devices, new.devices, name: \.name)
         assets = SiteDifference.changes(old.assets, new.assets, name: \.name)
         routes = SiteDifference.changes(old.routes, new.routes, name: \.name)
+        firewalls = SiteDifference.changes(old.firewalls, new.firewalls, name: \.name)
         let (oldSettings, newSettings) = (old.withoutMembers, new.withoutMembers)
         settings = oldSettings == newSettings ? nil : Change(name: new.name, old: oldSettings, new: newSettings)
     }
 
     /// Whether the sites do the same.
-    package var isEmpty: Bool { devices.isEmpty && assets.isEmpty && routes.isEmpty && settings == nil }
+    package var isEmpty: Bool { devices.isEmpty && assets.isEmpty && routes.isEmpty && firewalls.isEmpty && settings == nil }
 
     /// The effective site that the difference makes of one.
     ///
@@ -39,6 +41,7 @@ package struct SiteDifference: Sendable, Equatable {
         result.devices = SiteDifference.apply(devices, to: site.devices, name: \.name)
         result.assets = SiteDifference.apply(assets, to: site.assets, name: \.name)
         result.routes = SiteDifference.apply(routes, to: site.routes, name: \.name)
+        result.firewalls = SiteDifference.apply(firewalls, to: site.firewalls, name: \.name)
         return result
     }
 
@@ -66,7 +69,7 @@ extension SiteDifference {
     /// What changes, a line each: `device pump-1: responseTimeout 1s → 500ms`.
     package var changes: [String] {
         SiteDifference.words("device", devices) + SiteDifference.words("asset", assets) + SiteDifference.words("route", routes)
-            + settingsChanges.map { "site: \(SiteDifference.words($0))" }
+            + SiteDifference.words("firewall", firewalls) + settingsChanges.map { "site: \(SiteDifference.words($0))" }
     }
 
     /// Why a running gateway cannot take this difference over, a line each; empty where it can.
@@ -101,12 +104,13 @@ extension SiteDifference {
 }
 
 extension Site {
-    /// The site without devices, assets and routes.
+    /// The site without devices, assets, routes and firewalls.
     fileprivate var withoutMembers: Site {
         var site = self
         site.devices = []
         site.assets = []
         site.routes = []
+        site.firewalls = []
         return site
     }
 }

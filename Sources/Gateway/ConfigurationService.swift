@@ -17,7 +17,8 @@ final class ConfigurationService: Sendable {
     private let logger: Logger
 
     init(
-        start: GatewayStart, runtime: SiteRuntime, control: ConfigurationControl, log: any TelemetryLog, time: any TimeSource, logger: Logger
+        start: GatewayStart, runtime: SiteRuntime, control: ConfigurationControl, log: any TelemetryLog, time: any TimeSource,
+        logger: Logger
     ) {
         self.start = start
         self.runtime = runtime
@@ -105,7 +106,8 @@ final class ConfigurationService: Sendable {
             try await carryOut(followUp, &machine)
         case .accept(let configuration, let remarks):
             if !remarks.isEmpty {
-                logger.warning("site document is good, but not all that is new is", metadata: ["remarks": .array(remarks.map { .string($0) })])
+                logger.warning(
+                    "site document is good, but not all that is new is", metadata: ["remarks": .array(remarks.map { .string($0) })])
             }
             keep(configuration)
             await tell(status(.accepted, of: configuration, running: configuration.bundle.digest, reasons: remarks))

@@ -92,7 +92,7 @@ package struct GatewayService: Sendable {
     private func prepare(_ log: Historian) throws -> [ServiceGroupConfiguration.ServiceConfiguration] {
         let clock = ClockService(time: time, log: log, logger: logger)
         clock.begin()
-        let runtime = try SiteRuntime(site: site, version: version, log: log, time: time, logger: logger)
+        let runtime = try SiteRuntime(site: site, version: version, log: log, time: time, logger: logger) { _ in true }
         let diagnostics = DiagnosticsService(log: log, time: time) { runtime.directory.devices }
         let configuration = ConfigurationService(
             start: start, runtime: runtime, control: configuration, log: log, time: time, logger: logger)
@@ -114,6 +114,11 @@ package struct GatewayService: Sendable {
             service("devices") {
                 await runtime.startDevices()
                 try await runtime.deviceHost.run()
+            },
+            // Ends before the devices: no client is let through to one that has gone.
+            service("firewalls") {
+                try await runtime.startFirewalls()
+                try await runtime.firewallHost.run()
             },
             // Ends first: nothing is started any more when the rest ends.
             service("configuration") { try await configuration.run() },

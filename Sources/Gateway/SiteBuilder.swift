@@ -15,6 +15,8 @@ struct SiteBuilder {
         let adapter: ModbusAdapter
         let groups: [Acquisition.ScanGroup]
         let patience: DevicePatience
+        /// Where its answers are left for a firewall; `nil` where there is none before it.
+        let latest: LatestRegisters?
         let lineKey: LineKey
         let line: ModbusLine
     }
@@ -64,13 +66,20 @@ struct SiteBuilder {
                 let phase = Duration.nanoseconds(group.period.nanoseconds / Int64(site.devices.count) * Int64(index + 1))
                 return Acquisition.ScanGroup(plan: plan, period: group.period, phase: phase, deadbands: tags.map(\.deadband))
             }
+            let latest = isBehindFirewall(device.name) ? LatestRegisters() : nil
             let adapter = ModbusAdapter(
-                name: device.name, line: line, unit: SiteBuilder.unit(of: device.connection), retries: device.patience.retries)
+                name: device.name, line: line, unit: SiteBuilder.unit(of: device.connection), retries: device.patience.retries,
+                latest: latest)
             let patience = DevicePatience(
                 demoteAfter: device.patience.demoteAfter, backoffInitial: device.patience.backoffInitial,
                 backoffMaximum: device.patience.backoffMaximum)
-            return PreparedDevice(name: device.name, adapter: adapter, groups: groups, patience: patience, lineKey: key, line: line)
+            return PreparedDevice(
+                name: device.name, adapter: adapter, groups: groups, patience: patience, latest: latest, lineKey: key, line: line)
         }
+    }
+
+    private func isBehindFirewall(_ device: String) -> Bool {
+        site.firewalls.contains { $0.freshFor > .zero && $0.targets.contains { $0.device == device } }
     }
 
     /// A scorer for every asset, over the streams of its members.

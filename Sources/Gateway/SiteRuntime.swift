@@ -3,6 +3,7 @@ internal import Definitions
 internal import GatewayCore
 internal import Logging
 internal import ModbusAdapter
+internal import ModbusFirewall
 internal import Scoring
 internal import Synchronization
 internal import Telemetry
@@ -24,6 +25,7 @@ actor SiteRuntime {
     nonisolated let deviceHost: UnitHost
     nonisolated let routeHost: UnitHost
     nonisolated let scoringHost: UnitHost
+    nonisolated let firewallHost: UnitHost
     /// The devices there are now, for the diagnostics.
     nonisolated let directory: DeviceDirectory
 
@@ -37,12 +39,18 @@ actor SiteRuntime {
     private let log: any TelemetryLog
     private let time: any TimeSource
     private let logger: Logger
+    /// Writes down what passes a firewall; false when that cannot be done.
+    private let audit: @Sendable (FirewallService.Attempt) async -> Bool
 
     /// Prepares everything and starts nothing.
     ///
     /// Throws a `GatewayError` when the site cannot work, or the catalogue of the log cannot be written.
-    init(site: Site, version: String, log: any TelemetryLog, time: any TimeSource, logger: Logger) throws {
+    init(
+        site: Site, version: String, log: any TelemetryLog, time: any TimeSource, logger: Logger,
+        audit: @escaping @Sendable (FirewallService.Attempt) async -> Bool
+    ) throws {
         self.site = site
+        self.audit = audit
         self.version = version
         self.log = log
         self.time = time
@@ -50,6 +58,7 @@ actor SiteRuntime {
         deviceHost = UnitHost(kind: "device", time: time, logger: logger)
         routeHost = UnitHost(kind: "route", time: time, logger: logger)
         scoringHost = UnitHost(kind: "service", time: time, logger: logger)
+        firewallHost = UnitHost(kind: "firewall", time: time, logger: logger)
         directory = DeviceDirectory()
         let builder = SiteBuilder(site: site)
         var devices: [String: RunningDevice] = [:]
@@ -105,6 +114,19 @@ actor SiteRuntime {
     func startScoring() async {
         guard let scoring else { return }
         await scoringHost.start("scoring") { try await scoring.run() }
+    }
+
+    /// Starts these firewalls: after the devices they stand before.
+    func startFirewalls(_ names: Set<String>? = nil) async throws {
+        let factory = FirewallFactory(
+            site: site, device: { [weak self] name in await self?.device(named: name)?.prepared }, audit: audit, time: time, logger: logger)
+        let latest = devices.compactMapValues(\.prepared.latest)
+        for configured in site.firewalls where names?.contains(configured.name) ?? true {
+            let firewall = factory.firewall(configured, latest: latest)
+            let stream = try register(firewall.descriptor)
+            let log = log
+            await firewallHost.start(configured.name) { try await firewall.run(stream: stream, log: log) }
+        }
     }
 
     private func startDevice(_ name: String) async {
@@ -173,6 +195,8 @@ actor SiteRuntime {
         }
         let assets = next.scoring.isEnabled ? try builder.assets(log: log) : []
 
+        let touchedFirewalls = SiteRuntime.touchedFirewalls(difference, of: next, devices: touched)
+        await firewallHost.stop(touchedFirewalls)
         await deviceHost.stop(touched)
         for (name, device) in devices where nextDevices[name] == nil { tellRemoval(of: name, device) }
         await routeHost.stop(touchedRoutes)
@@ -184,6 +208,7 @@ actor SiteRuntime {
         await update(assets)
         for name in touchedRoutes.sorted() { await startRoute(name) }
         for device in next.devices where touched.contains(device.name) { await startDevice(device.name) }
+        try await startFirewalls(touchedFirewalls)
     }
 
     /// The devices that have to be stopped, started or both: those that changed, and those whose line is to be opened otherwise because of one.
@@ -193,6 +218,12 @@ actor SiteRuntime {
             if let key = lines[name], key != device.prepared.lineKey { touched.insert(name) }
         }
         return touched
+    }
+
+    /// The firewalls that changed, and those before devices that did: limits of their tags may be others now.
+    private static func touchedFirewalls(_ difference: SiteDifference, of site: Site, devices: Set<String>) -> Set<String> {
+        let before = site.firewalls.filter { firewall in firewall.targets.contains { devices.contains($0.device) } }
+        return Set(difference.firewalls.map(\.name)).union(before.map(\.name))
     }
 
     /// The last word of a device that is gone: nobody shall take it for connected.

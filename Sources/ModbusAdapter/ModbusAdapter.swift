@@ -1,4 +1,5 @@
 package import GatewayCore
+internal import ModbusProtocol
 package import Telemetry
 
 /// One Modbus unit on a line.
@@ -12,6 +13,7 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
     let time: any TimeSource
     private let retries: Int
     private let responseTimeout: Duration?
+    private let latest: LatestRegisters?
     private var prepared: [StreamID: [PreparedRequest]] = [:]
     var registers = [UInt16](repeating: 0, count: ModbusAdapter.registersPerRequestMax)
     var bits = [UInt8](repeating: 0, count: ModbusAdapter.bitsPerRequestMax)
@@ -31,9 +33,11 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
     package static let limits = ReadLimits(holeMax: 16) { $0 <= 2 ? bitsPerRequestMax : registersPerRequestMax }
 
     /// `retries`: how often a request without a valid answer is sent again, while the device answers others. `responseTimeout`: where the
-    /// unit's is not the line's.
+    /// unit's is not the line's. `latest`: where answers are left for others.
     package init(
-        name: String, line: ModbusLine, unit: UInt8, responseTimeout: Duration? = nil, retries: Int = 0, time: any TimeSource = SystemTime()
+        name: String, line: ModbusLine, unit: UInt8, responseTimeout: Duration? = nil, retries: Int = 0,
+        time: any TimeSource = SystemTime(),
+        latest: LatestRegisters? = nil
     ) {
         self.name = name
         self.line = line
@@ -41,6 +45,7 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
         self.responseTimeout = responseTimeout
         self.retries = retries
         self.time = time
+        self.latest = latest
     }
 
     package func connect() async throws {
@@ -157,6 +162,7 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
 
     private func carryOut(_ prepared: PreparedRequest, into poll: inout Poll) throws(RequestFailure) {
         let request = prepared.request
+        let start = latest.map { _ in time.now }
         var unusable: [ValueFlaw] = []
         if request.area <= 2 {
             let failure = bits.withUnsafeMutableBufferPointer { buffer -> RequestFailure? in
@@ -185,8 +191,19 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
             }
             if let failure { throw failure }
         }
+        if let latest, let start { leave(request, in: latest, at: start) }
         for flaw in unusable { poll.statuses.append((flaw.tag, flaw.status)) }
         poll.flaws += unusable
+    }
+
+    /// `start`: when the request was sent, so that no value seems younger than it is.
+    private func leave(_ request: ReadRequest, in latest: LatestRegisters, at start: MonotonicInstant) {
+        guard let area = ModbusArea(rawValue: request.area) else { return }
+        if area.isBits {
+            latest.store(area, start: request.start, values: bits[..<request.count].map { UInt16($0) }, at: start)
+        } else {
+            latest.store(area, start: request.start, values: registers[..<request.count], at: start)
+        }
     }
 
     /// Two requests for what one asked, cut at the widest hole between its fields, else in the middle; `nil` for a single field

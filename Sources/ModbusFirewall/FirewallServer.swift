@@ -13,6 +13,7 @@ package struct FirewallServer: Sendable {
 
     private let service: FirewallService
     private let listener: Listener
+    private let stream: StreamID
     private let log: any TelemetryLog
     private let time: any TimeSource
     private let logger: Logger
@@ -20,13 +21,15 @@ package struct FirewallServer: Sendable {
     /// The TCP port listened on.
     package var port: UInt16 { listener.port }
 
-    /// Listens on an IPv4 or IPv6 address; `port` 0 takes a free one.
+    /// Listens on an IPv4 or IPv6 address; `port` 0 takes a free one. `stream` is that of `FirewallStream.descriptor`.
     ///
     /// Throws `.connectionFailed` when the address cannot be used.
     package init(
-        service: FirewallService, address: String, port: UInt16, log: any TelemetryLog, time: any TimeSource, logger: Logger
+        service: FirewallService, address: String, port: UInt16, stream: StreamID, log: any TelemetryLog, time: any TimeSource,
+        logger: Logger
     ) throws(GatewayError) {
         self.service = service
+        self.stream = stream
         listener = try Listener(address: address, port: port)
         self.log = log
         self.time = time
@@ -90,7 +93,6 @@ package struct FirewallServer: Sendable {
     /// Appends the status to the log when it changes, and every ten seconds.
     private func report() async throws {
         let descriptor = FirewallStream.descriptor(firewall: service.name)
-        let stream = try log.register(descriptor)
         var last: (isAlarm: Bool, reason: String, refused: UInt64)?
         var next = time.now
         var tick = 0

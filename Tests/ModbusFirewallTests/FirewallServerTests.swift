@@ -65,8 +65,10 @@ private final class Plant: Sendable {
                 plant.note(attempt.stage)
                 return auditWorks
             }, time: SystemTime(), logger: FirewallServerTests.logger)
+        let log = MemoryLog()
         let server = try FirewallServer(
-            service: service, address: "127.0.0.1", port: 0, log: MemoryLog(), time: SystemTime(), logger: FirewallServerTests.logger)
+            service: service, address: "127.0.0.1", port: 0, stream: log.register(FirewallStream.descriptor(firewall: "wall")), log: log,
+            time: SystemTime(), logger: FirewallServerTests.logger)
         let running = Task { try await server.run() }
         try await body(server.port, plant, service)
         running.cancel()

@@ -104,7 +104,9 @@ final class ConfigurationService: Sendable {
             if machine.gate != nil { await tell(status(.onTrial, of: next, running: next.bundle.digest, changes: difference.changes)) }
             try await carryOut(followUp, &machine)
         case .accept(let configuration, let remarks):
-            if !remarks.isEmpty {
+            if remarks.isEmpty {
+                logger.info("site document is good")
+            } else {
                 logger.warning("site document is good, but not all that is new is", metadata: ["remarks": .array(remarks.map { .string($0) })])
             }
             keep(configuration)

@@ -42,7 +42,8 @@ extension SiteShape {
         "healthGate", "When a change of this document is taken back by itself.",
         [
             Field(
-                "within", .duration(.seconds(1)...(.seconds(3600))), default: "60s", "How long after a change the gateway waits before it judges."),
+                "within", .duration(.seconds(1)...(.seconds(3600))), default: "60s",
+                "How long after a change the gateway waits before it judges."),
             Field(
                 "goodTagsDropMax", .text(PercentageSyntax.format), default: "10%",
                 "The largest part of the tags that were good before the change that may be lost by it; 100% never takes anything back."),

@@ -36,7 +36,9 @@ struct ConfigurationStore: Sendable {
 
     /// The last known good documents, and when they were kept; `nil` where there are none, or the file is damaged.
     func lastKnownGood() -> (bundle: ConfigurationBundle, saved: String)? {
-        guard let kept = read(Kept.self, from: bundleFile), kept.format == Kept.format, kept.bundle.digest == kept.digest else { return nil }
+        guard let kept = read(Kept.self, from: bundleFile), kept.format == Kept.format, kept.bundle.digest == kept.digest else {
+            return nil
+        }
         return (kept.bundle, kept.saved)
     }
 
@@ -48,7 +50,8 @@ struct ConfigurationStore: Sendable {
     private func read<Value: Decodable>(_ type: Value.Type, from path: String) -> Value? {
         guard let handle = FileHandle(forReadingAtPath: path) else { return nil }
         defer { try? handle.close() }
-        guard let data = try? handle.read(upToCount: ConfigurationStore.fileBytesMax + 1), data.count <= ConfigurationStore.fileBytesMax else {
+        guard let data = try? handle.read(upToCount: ConfigurationStore.fileBytesMax + 1), data.count <= ConfigurationStore.fileBytesMax
+        else {
             return nil
         }
         return try? JSONDecoder().decode(type, from: data)

@@ -249,7 +249,9 @@ extension EdgeNode {
             streams[stream].didTell(isNotGood: streams[stream].metrics.map { values[$0].map { !$0.status.isGood } ?? true })
         }
         devices[index].needsBirth = false
-        let metrics = device.metrics.indices.filter { isMetricTold[$0] }.map { EdgeNode.birthMetric(device.metrics[$0], values[$0], at: time) }
+        let metrics = device.metrics.indices.filter { isMetricTold[$0] }.map {
+            EdgeNode.birthMetric(device.metrics[$0], values[$0], at: time)
+        }
         let payload = SparkplugPayload(timestamp: time.sparkplugMilliseconds, metrics: metrics, sequence: UInt64(nextSequence()))
         return SparkplugMessage(topic: device.birthTopic, payload: payload.encoded(), qualityOfService: 0)
     }

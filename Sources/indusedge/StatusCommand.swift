@@ -6,7 +6,9 @@ internal import Gateway
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status", abstract: "Tell what became of the newest site document, and why.",
-        discussion: "Works while the gateway runs and when it does not. Exit status 0: the newest document runs; 1: it does not, or nothing is known.")
+        discussion:
+            "Works while the gateway runs and when it does not. Exit status 0: the newest document runs; 1: it does not, or nothing is known."
+    )
 
     @Argument(help: ArgumentHelp("The folder of the log, or the site document.", valueName: "store"))
     var store: String

@@ -14,7 +14,8 @@ private struct SiteMaker {
 
     mutating func tag(_ name: String) -> TagDefinition {
         TagDefinition(
-            name: name, address: ModbusAddress(table: pick([.holding, .input]), offset: Int.random(in: 0...9, using: &random)), unitCount: 1,
+            name: name, address: ModbusAddress(table: pick([.holding, .input]), offset: Int.random(in: 0...9, using: &random)),
+            unitCount: 1,
             dataType: pick([.int16, .uint16]), stringLength: 0, byteOrder: .abcd, scaling: Scaling(scale: pick([1, 0.1])),
             unit: pick(["", "Cel"]), scanGroup: "fast", deadband: pick([nil, 0.5]), access: pick([.read, .readWrite]),
             description: pick([nil, "prose"]), isScored: pick([true, false]))
@@ -43,7 +44,9 @@ private struct SiteMaker {
         let devices = (0..<4).shuffled(using: &random).prefix(Int.random(in: 1...4, using: &random)).map { device("d\($0)") }
         var site = Site(
             name: "plant", description: pick([nil, "prose"]), devices: devices,
-            assets: devices.map { Asset(name: $0.name, members: [AssetMember(device: $0.name), AssetMember(device: "d0", tag: pick(["t0", "t1"]))]) },
+            assets: devices.map {
+                Asset(name: $0.name, members: [AssetMember(device: $0.name), AssetMember(device: "d0", tag: pick(["t0", "t1"]))])
+            },
             routes: (0..<2).shuffled(using: &random).prefix(Int.random(in: 0...2, using: &random)).map { route("r\($0)") },
             log: LogSettings(path: pick(["data", "other"]), diskLimit: 1 << 30, commitInterval: .milliseconds(100)),
             scoring: ScoringSettings(isEnabled: pick([true, false]), publishEvery: .seconds(1)), file: pick(["site.yaml", "s.yaml"]))
@@ -138,7 +141,12 @@ private struct SiteMaker {
 
     @Test("percentages are numbers with a sign, 0 to 100", arguments: ["10%", "10 %", "0%", "100%", "2.5 %"])
     func percentages(_ text: String) throws {
-        #expect(try load(site("healthGate: {within: 5s, goodTagsDropMax: \(text)}", "devices: [{name: d, definition: pump, connection: {modbusTCP: {host: h}}}]")).site != nil)
+        #expect(
+            try load(
+                site(
+                    "healthGate: {within: 5s, goodTagsDropMax: \(text)}",
+                    "devices: [{name: d, definition: pump, connection: {modbusTCP: {host: h}}}]")
+            ).site != nil)
     }
 
     @Test("what is no percentage is refused with an example", arguments: ["10", "110%", "-1%", "%", "a%", "1.%", "0.1  %", "1e1%"])
@@ -183,7 +191,8 @@ private struct SiteMaker {
     @Test(
         "the folder of the log is found in documents beyond reading",
         arguments: [
-            ("spec:\n  log: {path: /var/x, diskLimit: 1GiB}\n}}}", "/var/x"), ("spec:\n  log:\n    diskLimit: 1\n    path: \"a b\" # c\n[", "/s/a b"),
+            ("spec:\n  log: {path: /var/x, diskLimit: 1GiB}\n}}}", "/var/x"),
+            ("spec:\n  log:\n    diskLimit: 1\n    path: \"a b\" # c\n[", "/s/a b"),
             ("  log: {diskLimit: 64MiB, path: ${DATA:-/d}}\n}", "/d"), ("log:\n  path: ${SET}\n", "/env"), ("nothing: here", "/s/data"),
             ("catalog: {path: /wrong}", "/s/data"), ("log:", "/s/data"), ("log:\n  path:", "/s/data"), ("", "/s/data"),
         ])

@@ -133,7 +133,9 @@ struct ChangingConfigurationTests {
         #expect(try await gateway.waitForExit() == 0, "\(gateway.errorText)")
     }
 
-    @Test("scenario 25: an edit that changes nothing does nothing; an edit of one of three devices costs the others no poll and no connection")
+    @Test(
+        "scenario 25: an edit that changes nothing does nothing; an edit of one of three devices costs the others no poll and no connection"
+    )
     func onlyTheDifference() async throws {
         let site = try await TestSite()
         var peers: [ModbusPeer] = []
@@ -146,7 +148,8 @@ struct ChangingConfigurationTests {
         let broker = try await CountingRelay(to: site.broker.port)
         let subscriber = try await site.readySubscriber("plant/#")
         let edited = try EditedSite(
-            site, brokerPort: broker.port, Document(devices: (0..<3).map { .init(name: "plc-\($0)", port: relays[$0].port, period: "500ms") }))
+            site, brokerPort: broker.port,
+            Document(devices: (0..<3).map { .init(name: "plc-\($0)", port: relays[$0].port, period: "500ms") }))
         let gateway = try edited.run()
         for index in 0..<3 { _ = try await subscriber.line { $0.hasPrefix("plant/plc-\(index)/fast ") } }
 
@@ -166,7 +169,9 @@ struct ChangingConfigurationTests {
         edited.document.devices[index].port = movedRelay.port
         try edited.save()
         try await gateway.errorLine { $0.contains("site document applied") }
-        try await gateway.errorLine { $0.contains("site document applied") && $0.contains("device plc-1") && $0.contains("\(movedRelay.port)") }
+        try await gateway.errorLine {
+            $0.contains("site document applied") && $0.contains("device plc-1") && $0.contains("\(movedRelay.port)")
+        }
         for _ in 0..<4 { _ = try await subscriber.line { $0.hasPrefix("plant/plc-1/fast ") } }
         #expect(movedRelay.opened == 1)
         #expect(relays.map(\.opened) == [1, 1, 1] && relays.map(\.closed) == [0, 1, 0])
@@ -187,7 +192,8 @@ struct ChangingConfigurationTests {
         #expect(try await edited.status()["state"] as? String == "accepted")
     }
 
-    @Test("a document with errors changes nothing and is told of once; after a restart the last known good one runs, until the file is right")
+    @Test(
+        "a document with errors changes nothing and is told of once; after a restart the last known good one runs, until the file is right")
     func brokenDocument() async throws {
         let site = try await TestSite()
         let peer = try await ModbusPeer()
@@ -213,7 +219,9 @@ struct ChangingConfigurationTests {
         edited.document.extra = "}}} not YAML\n"
         try edited.save()
         let restarted = try edited.run()
-        try await restarted.errorLine { $0.contains("level=error") && $0.contains("the last known good one runs") && $0.contains("site.yaml:") }
+        try await restarted.errorLine {
+            $0.contains("level=error") && $0.contains("the last known good one runs") && $0.contains("site.yaml:")
+        }
         _ = try await subscriber.line { Message($0)?.epoch == 2 }
         edited.document.extra = ""
         edited.document.devices[0].timeout = "900ms"
@@ -257,7 +265,9 @@ struct ChangingConfigurationTests {
         try await stop(restarted)
     }
 
-    @Test("a foreign Sparkplug host sees no alias it was not told of while devices are added, changed and removed, and the death of the removed")
+    @Test(
+        "a foreign Sparkplug host sees no alias it was not told of while devices are added, changed and removed, and the death of the removed"
+    )
     func sparkplug() async throws {
         let site = try await TestSite()
         let peer = try await ModbusPeer()

@@ -136,7 +136,8 @@ struct ConfigurationMachineTests {
         let later = start.advanced(by: .seconds(5))
         _ = try apply(Documents.load(["p": 1, "q": 3]), to: &machine, before: quality(["p": both, "q": []]), at: later)
         #expect(machine.tick(at: start.advanced(by: .seconds(10)), tags: quality(["p": both, "q": []])) == .none)
-        guard case .rollBack(_, let target, _) = machine.tick(at: later.advanced(by: .seconds(10)), tags: quality(["p": both, "q": []])) else {
+        guard case .rollBack(_, let target, _) = machine.tick(at: later.advanced(by: .seconds(10)), tags: quality(["p": both, "q": []]))
+        else {
             throw CancellationError()
         }
         #expect(target == good)
@@ -155,7 +156,8 @@ struct ConfigurationMachineTests {
     func routesOnly() throws {
         var machine = try machine()
         let changed = Documents.load(["p": 1, "q": 1], spec: "  scoring: {enabled: false}")
-        #expect(try apply(changed, to: &machine, before: quality([:]), at: start) == .accept(try Documents.configuration(changed), remarks: []))
+        #expect(
+            try apply(changed, to: &machine, before: quality([:]), at: start) == .accept(try Documents.configuration(changed), remarks: []))
     }
 
     @Test("what cannot be carried out is not tried again before its content changes")
@@ -213,7 +215,8 @@ struct HealthGateTests {
             let isLost = Double(before.count - after.count) > Double(before.count) * limit
             if isLost {
                 guard case .refused? = verdict else {
-                    Issue.record("seed \(random.seed): \(before.count) → \(after.count) of \(count) at \(limit): \(String(describing: verdict))")
+                    Issue.record(
+                        "seed \(random.seed): \(before.count) → \(after.count) of \(count) at \(limit): \(String(describing: verdict))")
                     return
                 }
             } else {
@@ -290,5 +293,97 @@ struct ConfigurationStoreTests {
         try Data().write(to: URL(fileURLWithPath: folder.path + "/configuration"))
         let error = #expect(throws: GatewayError.self) { try store.save(bundle, at: Timestamp(nanoseconds: 0)) }
         #expect(error?.code == .storageFailed && error?.cause != nil)
+    }
+}
+
+@Suite("Start of a gateway")
+struct GatewayStartTests {
+    /// A folder with a site document and what was kept beside its log.
+    private final class Place {
+        let folder: TemporaryFolder
+        let source: ConfigurationSource
+        let store: ConfigurationStore
+
+        init() throws {
+            folder = try TemporaryFolder()
+            source = ConfigurationSource(files: [folder.path + "/site.yaml"], environment: [:])
+            store = ConfigurationStore(logPath: folder.path + "/kept")
+        }
+
+        /// Writes the document, with a comment that makes it another one.
+        func write(_ comment: String, spec: String = "") throws {
+            let text = Documents.load(["p": 1], comment: comment, spec: "  log: {path: kept}\n" + spec).bundle.files.first?.text
+            try text?.write(toFile: source.files[0], atomically: true, encoding: .utf8)
+        }
+
+        func keep() throws { try store.save(GatewayStart.choose(source).loaded.bundle, at: Timestamp(nanoseconds: 0)) }
+
+        func note(_ state: ConfigurationStatus.State) throws {
+            try store.save(
+                ConfigurationStatus(
+                    state: state, since: "", digest: GatewayStart.choose(source).loaded.bundle.digest, runningDigest: "", changes: [],
+                    reasons: ["the reason"]))
+        }
+
+        func comment() throws -> String? {
+            GatewayStart.choose(source).start?.configuration.bundle.files.first?.text.flatMap {
+                $0.split(separator: "\n").first.map(String.init)
+            }
+        }
+    }
+
+    @Test("a document that is valid and was not taken back is what runs")
+    func present() throws {
+        let place = try Place()
+        try place.write("first")
+        try place.keep()
+        try place.write("second")
+        #expect(try place.comment() == "# second")
+        try place.note(.accepted)
+        #expect(try place.comment() == "# second")
+        try place.note(.refused)
+        #expect(try place.comment() == "# second")
+    }
+
+    @Test("a document that was taken back is not tried again; one with other content is")
+    func rolledBack() throws {
+        let place = try Place()
+        try place.write("first")
+        try place.keep()
+        try place.write("second")
+        try place.note(.rolledBack)
+        let start = try #require(GatewayStart.choose(place.source).start)
+        #expect(try place.comment() == "# first")
+        #expect(start.refusal?.wasRolledBack == true && start.refusal?.reasons == ["the reason"] && !start.isTrialInterrupted)
+        try place.write("third")
+        #expect(try place.comment() == "# third")
+    }
+
+    @Test("a trial that was interrupted begins anew from the last known good document")
+    func interrupted() throws {
+        let place = try Place()
+        try place.write("first")
+        try place.keep()
+        try place.write("second")
+        try place.note(.onTrial)
+        let start = try #require(GatewayStart.choose(place.source).start)
+        #expect(try place.comment() == "# first")
+        #expect(start.refusal == nil && start.isTrialInterrupted)
+    }
+
+    @Test("a broken document: what was kept runs, if it was kept for the same files", arguments: ["  devises: []", "]]]]", "\u{1}"])
+    func broken(_ spec: String) throws {
+        let place = try Place()
+        try place.write("first")
+        try place.keep()
+        try place.write("second", spec: spec)
+        let start = try #require(GatewayStart.choose(place.source).start)
+        #expect(try place.comment() == "# first")
+        #expect(start.refusal?.wasRolledBack == false && start.refusal?.reasons.first?.contains("site.yaml:") == true)
+        var other = place.source
+        other.files.append(place.folder.path + "/more.yaml")
+        #expect(GatewayStart.choose(other).start == nil)
+        try FileManager.default.removeItem(atPath: place.store.folder)
+        #expect(GatewayStart.choose(place.source).start == nil)
     }
 }

@@ -41,20 +41,31 @@ final class ConfigurationService: Sendable {
         var paths = start.configuration.bundle.files.map(\.path)
         watch.willRead(stamps(of: paths))
         // What was changed between the reading at the start and now is found out by its content.
-        var isDue = true
+        var firstLook: MonotonicInstant? = time.now
+        if start.isTrialInterrupted { firstLook = time.now.advanced(by: start.configuration.site.healthGate.within) }
         while true {
             let action = machine.tick(at: time.now, tags: machine.gate == nil ? TagQuality(devices: [:]) : await runtime.tagQuality())
             try await carryOut(action, &machine)
             let stamps = stamps(of: paths)
-            let isWanted = control.takeReload()
-            if isWanted || isDue { watch.willRead(stamps) }
-            if isWanted || isDue || watch.look(stamps) {
-                isDue = false
+            let isWanted = control.takeReload() || firstLook.map { $0 <= time.now } ?? false
+            if isWanted {
+                firstLook = nil
+                watch.willRead(stamps)
+            }
+            if isWanted || firstLook == nil && watch.look(stamps) {
                 let loaded = ConfigurationLoader().load(files: source.files, environment: source.environment)
                 paths = loaded.bundle.files.map(\.path)
-                try await carryOut(machine.take(loaded), &machine)
+                let action = machine.take(loaded)
+                if case .apply = action { warn(of: loaded) }
+                try await carryOut(action, &machine)
             }
             try await time.sleep(for: ConfigurationService.period)
+        }
+    }
+
+    private func warn(of loaded: LoadedConfiguration) {
+        for diagnostic in loaded.diagnostics where diagnostic.severity == .warning {
+            logger.warning("site document", metadata: ["remark": "\(diagnostic)"])
         }
     }
 
@@ -68,6 +79,12 @@ final class ConfigurationService: Sendable {
     private func begin() async throws {
         let running = start.configuration.bundle.digest
         guard let refusal = start.refusal else {
+            if start.isTrialInterrupted, let kept = store.status() {
+                logger.warning(
+                    "the site document was on trial when the gateway ended: the last known good one runs, and the trial begins anew",
+                    metadata: ["in": "\(start.configuration.site.healthGate.within)"])
+                return control.set(kept)
+            }
             control.set(status(.accepted, of: start.configuration, running: running))
             guard start.source != nil else { return }
             keep(start.configuration)
@@ -105,7 +122,9 @@ final class ConfigurationService: Sendable {
             if machine.gate != nil { await tell(status(.onTrial, of: next, running: next.bundle.digest, changes: difference.changes)) }
             try await carryOut(followUp, &machine)
         case .accept(let configuration, let remarks):
-            if !remarks.isEmpty {
+            if remarks.isEmpty {
+                logger.info("site document is good")
+            } else {
                 logger.warning(
                     "site document is good, but not all that is new is", metadata: ["remarks": .array(remarks.map { .string($0) })])
             }

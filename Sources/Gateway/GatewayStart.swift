@@ -21,6 +21,9 @@ package struct GatewayStart: Sendable {
     package var source: ConfigurationSource?
     /// Why the present documents are not used; `nil` where they are.
     package var refusal: Refusal?
+    /// Whether the present documents were on trial when the gateway ended: the last known good ones run first, so that there is something to
+    /// judge the present ones by.
+    package var isTrialInterrupted = false
 
     /// Why the present documents are not used.
     package struct Refusal: Sendable {
@@ -55,10 +58,15 @@ package struct GatewayStart: Sendable {
             let reasons = errors.isEmpty ? ["there is no document with 'kind: Site'"] : errors
             return (lastKnownGood(source, instead: loaded, reasons: reasons, wasRolledBack: false), loaded)
         }
-        let digest = loaded.bundle.digest
-        if let status = ConfigurationStore(logPath: site.log.path).status(), status.state == .rolledBack, status.digest == digest,
-            let good = lastKnownGood(source, instead: loaded, reasons: status.reasons, wasRolledBack: true)
+        if let status = ConfigurationStore(logPath: site.log.path).status(), status.digest == loaded.bundle.digest,
+            status.state == .rolledBack || status.state == .onTrial,
+            var good = lastKnownGood(
+                source, instead: loaded, reasons: status.reasons, wasRolledBack: status.state == .rolledBack)
         {
+            if status.state == .onTrial {
+                good.refusal = nil
+                good.isTrialInterrupted = true
+            }
             return (good, loaded)
         }
         return (GatewayStart(Configuration(site: site, bundle: loaded.bundle), source, refusal: nil), loaded)

@@ -9,6 +9,8 @@ actor UnitHost {
     private let logger: Logger
     private let time: any TimeSource
     private var units: [String: Task<Void, Never>] = [:]
+    /// Nothing is started any more.
+    private var hasEnded = false
     private let failures: AsyncStream<any Error>
     private let reportFailure: AsyncStream<any Error>.Continuation
 
@@ -21,8 +23,9 @@ actor UnitHost {
         (failures, reportFailure) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1))
     }
 
-    /// Starts a piece. One of the same name must have been stopped before.
+    /// Starts a piece, unless the host has ended. One of the same name must have been stopped before.
     func start(_ name: String, _ work: @escaping @Sendable () async throws -> Void) {
+        if hasEnded { return }
         precondition(units[name] == nil, "\(kind) \(name) runs already")
         let supervisor = Supervisor(resource: "\(kind) \(name)", logger: logger, time: time)
         units[name] = Task { [reportFailure] in
@@ -52,6 +55,7 @@ actor UnitHost {
             failure = error
             break
         }
+        hasEnded = true
         await stop(Array(units.keys))
         throw failure ?? CancellationError()
     }

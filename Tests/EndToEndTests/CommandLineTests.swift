@@ -9,7 +9,7 @@ struct CommandLineTests {
         let version = try await TestSite.command(["--version"])
         #expect(version.status == 0 && version.output.first?.hasPrefix("IndusEdge ") == true)
         let help = try await TestSite.command(["--help"])
-        for command in ["run", "check", "read", "tail", "query", "export", "ledger", "identity", "simulate"] {
+        for command in ["run", "check", "read", "tail", "query", "export", "ledger", "identity", "simulate", "diff", "status"] {
             #expect(help.output.contains { $0.contains("  \(command)") }, "\(command)")
         }
     }

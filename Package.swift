@@ -99,7 +99,12 @@ let package = Package(
         tests("Uplink", ["Telemetry", "GatewayCore", "Sparkplug", "Identity", "TestKit", logging]),
         tests("Identity", ["Telemetry"]),
         tests("PlantSimulation", ["Telemetry"]),
-        tests("Gateway", ["Telemetry", "GatewayCore", "Acquisition", "Definitions", "Historian", "Scoring", "TestKit", "Uplink", logging]),
+        tests(
+            "Gateway",
+            [
+                "Telemetry", "GatewayCore", "Acquisition", "Definitions", "Historian", "ModbusAdapter", "Scoring", "TestKit", "Uplink",
+                logging,
+            ]),
         .testTarget(
             name: "EndToEndTests", dependencies: ["indusedge", "GatewayCore", "Historian", "Telemetry", "TestKit", logging],
             swiftSettings: settings),

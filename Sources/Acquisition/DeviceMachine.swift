@@ -24,8 +24,8 @@ package struct DevicePatience: Sendable, Equatable {
 ///          └── waiting (backoff) ◀── from everywhere, when the connection is lost
 package struct DeviceMachine: Sendable {
     package enum State: Sendable, Equatable {
-        /// The first attempt, or the one after a backoff, is due.
-        case connecting
+        /// The first attempt, or the one after a backoff, is due then: at once, or when another device on the line has finished its own.
+        case connecting(from: MonotonicInstant)
         /// Connected, and asked whether it answers.
         case probing
         case online
@@ -63,7 +63,7 @@ package struct DeviceMachine: Sendable {
     /// A group is polled out of turn, when its device is back, if its next deadline is farther away than this.
     static let catchUpAfter = Duration.seconds(1)
 
-    package private(set) var state: State = .connecting
+    package private(set) var state: State = .connecting(from: MonotonicInstant(nanoseconds: .min))
     package private(set) var schedule: ScanSchedule
     private let patience: DevicePatience
     private var probeBackoff: Backoff
@@ -90,7 +90,10 @@ package struct DeviceMachine: Sendable {
 
     package mutating func next(at now: MonotonicInstant) -> Action {
         switch state {
-        case .connecting: return .connect
+        case .connecting(let start):
+            if start <= now { return .connect }
+            if let group = schedule.takeDue(at: now) { return report(group) }
+            return .sleep(until: min(start, schedule.nextDeadline ?? start))
         case .probing:
             if let group = schedule.takeDue(at: now) { return .poll(group: group) }
             guard let group = schedule.shortestGroup else { return .sleep(until: now.advanced(by: .seconds(1))) }
@@ -118,7 +121,7 @@ package struct DeviceMachine: Sendable {
         case .waiting(let until):
             if let group = schedule.takeDue(at: now) { return report(group) }
             if until <= now {
-                state = .connecting
+                state = .connecting(from: now)
                 return .connect
             }
             return .sleep(until: min(until, schedule.nextDeadline ?? until))
@@ -181,12 +184,18 @@ package struct DeviceMachine: Sendable {
     /// The line can bear a probe then; the time is this device's.
     package mutating func didReserve(_ start: MonotonicInstant) { state = .demoted(until: start, isReserved: true) }
 
+    /// Another device on the line is connecting: see then what has become of it.
+    package mutating func didQueue(until: MonotonicInstant) { state = .connecting(from: until) }
+
     /// There is no connection until then.
     package mutating func didLoseConnection(until: MonotonicInstant) { state = .waiting(until: until) }
 
     /// The device is given up and its connection with it, because nobody on it answers.
     package mutating func didGiveUp() { isGivenUp = true }
 
-    /// What the last poll of a group brought is not known, so its tags are Bad.
-    package mutating func didFail(group: Int) { isUnavailable[group] = true }
+    /// Notes that a group's tags are Bad because its device is not there; `false` when they are already.
+    package mutating func takeAvailability(of group: Int) -> Bool {
+        defer { isUnavailable[group] = true }
+        return !isUnavailable[group]
+    }
 }

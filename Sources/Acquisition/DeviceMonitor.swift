@@ -23,18 +23,6 @@ package struct DeviceStatus: Sendable, Equatable {
         case demoted
         /// Not connected; the next attempt is to come.
         case waiting
-
-        /// For people.
-        package var words: String {
-            switch self {
-            case .connecting: "connecting"
-            case .probing: "connected, waiting for a first answer"
-            case .online: "online"
-            case .degraded: "silent since its last poll"
-            case .demoted: "silent, asked only now and then"
-            case .waiting: "not connected, to be tried again"
-            }
-        }
     }
 
     /// The most transitions that are kept.

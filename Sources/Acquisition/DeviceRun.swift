@@ -73,17 +73,21 @@ struct DeviceRun {
     }
 
     /// The tags of a group that is not asked, or whose poll came to nothing, are Bad.
-    mutating func reportUnavailable(_ group: Int, at stamp: ClockStamp, wasAsked: Bool = false) {
+    mutating func reportUnavailable(_ group: Int, at stamp: ClockStamp) {
+        count { status in
+            status.unavailablePolls += 1
+            status.faultyPolls += 1
+        }
+        storeUnavailable(group, at: stamp)
+    }
+
+    private mutating func storeUnavailable(_ group: Int, at stamp: ClockStamp) {
         let plan = groups[group].plan
         // A device that is there and yet not asked has a group that rests, because of requests that it does not answer.
         let isThere = DeviceStatus.Connection(machine.state) == .online || DeviceStatus.Connection(machine.state) == .degraded
         let status = isThere ? .badTimeout : unavailableStatus
         var batch = SampleBatch(stream: plan.stream, descriptor: plan.descriptor, time: stamp.time, status: status)
         batch.stamp = stamp
-        count { status in
-            if !wasAsked { status.unavailablePolls += 1 }
-            status.faultyPolls += 1
-        }
         store(batch, group: group)
     }
 
@@ -154,17 +158,26 @@ struct DeviceRun {
         let count = machine.probeCount
         monitor.update { $0.retryCount = count }
         noteState(because: reason)
+        reportAllUnavailable(at: time.stamp)
+    }
+
+    /// The device is known not to be there: groups that are polled rarely need not wait for their deadlines to say so.
+    private mutating func reportAllUnavailable(at stamp: ClockStamp) {
+        for group in groups.indices where machine.takeAvailability(of: group) { storeUnavailable(group, at: stamp) }
     }
 
     /// The connection is gone, as the answer to a poll or an attempt says.
     mutating func didFail(_ error: any Error, _ loss: LineState.Loss, polled: (group: Int, stamp: ClockStamp)?) {
         let code = (error as? GatewayError)?.code
-        if let polled { machine.didFail(group: polled.group) }
-        didLose(loss, status: code == .timedOut ? .badTimeout : .badNotConnected, errorChain: .chain(of: error))
-        if let polled { reportUnavailable(polled.group, at: polled.stamp, wasAsked: true) }
+        if polled != nil { count { $0.faultyPolls += 1 } }
+        didLose(
+            loss, status: code == .timedOut ? .badTimeout : .badNotConnected, since: polled?.stamp, errorChain: .chain(of: error))
     }
 
-    mutating func didLose(_ loss: LineState.Loss, status: StatusCode, errorChain: Logger.MetadataValue? = nil) {
+    /// `since`: the poll that found it out; `nil` for now.
+    mutating func didLose(
+        _ loss: LineState.Loss, status: StatusCode, since stamp: ClockStamp? = nil, errorChain: Logger.MetadataValue? = nil
+    ) {
         unavailableStatus = status
         machine.didLoseConnection(until: loss.retryAt)
         monitor.update { status in
@@ -174,6 +187,7 @@ struct DeviceRun {
         var extra: Logger.Metadata = ["retry_count": "\(loss.retryCount)", "retry_in": "\(time.now.duration(to: loss.retryAt))"]
         if let errorChain { extra["error_chain"] = errorChain }
         noteState(because: loss.reason, extra: extra)
+        reportAllUnavailable(at: stamp ?? time.stamp)
     }
 }
 

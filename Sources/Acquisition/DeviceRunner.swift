@@ -65,7 +65,7 @@ package struct DeviceRunner<Adapter: ProtocolAdapter>: Sendable {
                 case .connect:
                     switch line.decide({ $0.enter(unit, at: time.now) }) {
                     case .wait(let loss): run.didLose(loss, status: .badNotConnected)
-                    case .queue(let until): try await time.sleep(until: until)
+                    case .queue(let until): run.machine.didQueue(until: until)
                     case .connect:
                         generation = line.decide { $0.generation }
                         try await adapter.connect()

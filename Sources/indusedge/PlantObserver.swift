@@ -15,6 +15,15 @@ final class PlantObserver: Sendable {
         var health: Double?
         var state = ""
         var reason = ""
+        /// What the gateway says of its connection to the device, and why; empty until it does.
+        var connection = ""
+        var connectionReason = ""
+
+        /// In plain words; empty while all is well.
+        var trouble: String {
+            guard let words = DeviceWords.of(connection) else { return "" }
+            return connectionReason.isEmpty ? words : "\(words): \(connectionReason)"
+        }
     }
 
     struct Picture: Sendable {
@@ -140,6 +149,8 @@ extension PlantObserver.Picture {
                 machine.lowestHealth = min(machine.lowestHealth ?? score, score)
             }
         case "Health/state": machine.state = update.value.value?.description ?? ""
+        case "Diagnostics/state": machine.connection = update.value.value?.description ?? ""
+        case "Diagnostics/reason": machine.connectionReason = update.value.value?.description ?? ""
         case "Health/reason": machine.reason = update.value.value?.description ?? ""
         default:
             if machine.values.updateValue(update, forKey: update.name) == nil { machine.names.append(update.name) }

@@ -49,6 +49,7 @@ struct PlantView: Sendable {
         [header(picture, rates)]
             + picture.machines.sorted { $0.key < $1.key }.map { name, machine in
                 "  \(name): health \(health(machine)) \(machine.state) \(machine.reason)"
+                    + (machine.trouble.isEmpty ? "" : "   device \(machine.trouble)")
             }
     }
 
@@ -56,6 +57,7 @@ struct PlantView: Sendable {
         var lines = ["IndusEdge   \(header(picture, rates))", ""]
         for (name, machine) in picture.machines.sorted(by: { $0.key < $1.key }) {
             lines.append("\(bold(name))   \(bar(machine)) \(health(machine))  \(machine.state)   \(machine.reason)")
+            if !machine.trouble.isEmpty { lines.append("    device \(machine.trouble)") }
             for tag in machine.names.prefix(Self.valuesMax) {
                 guard let update = machine.values[tag] else { continue }
                 let time = update.value.isTimeUncertain ? "  ~ time uncertain" : ""

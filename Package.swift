@@ -55,6 +55,7 @@ let package = Package(
         module("ModbusProtocol", []),
         module("GatewayCore", ["Telemetry", "CSystem", logging]),
         module("Definitions", ["Telemetry", yams]),
+        module("DefinitionImport", ["Telemetry", "Definitions"]),
         module("Acquisition", ["Telemetry", "GatewayCore", logging]),
         module("ModbusAdapter", ["Telemetry", "GatewayCore", "ModbusProtocol", "CModbus"]),
         module("Historian", ["Telemetry", "GatewayCore", "ChunkCodec", grdb, sqlite, logging]),
@@ -66,14 +67,14 @@ let package = Package(
         module(
             "Gateway",
             [
-                "Telemetry", "GatewayCore", "Definitions", "Acquisition", "ModbusAdapter", "Historian", "Scoring", "Sparkplug",
-                "Uplink", "Identity", logging, lifecycle, signals,
+                "Telemetry", "GatewayCore", "DefinitionImport", "Definitions", "Acquisition", "ModbusAdapter", "Historian", "Scoring",
+                "Sparkplug", "Uplink", "Identity", logging, lifecycle, signals,
             ]),
         .executableTarget(
             name: "indusedge",
             dependencies: [
-                "Telemetry", "GatewayCore", "Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation",
-                "Sparkplug", "Uplink", arguments, logging, signals,
+                "Telemetry", "GatewayCore", "DefinitionImport", "Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter",
+                "PlantSimulation", "Sparkplug", "Uplink", arguments, logging, signals,
             ],
             exclude: ["README.md"], swiftSettings: settings),
         .target(
@@ -96,7 +97,13 @@ let package = Package(
         tests("Uplink", ["Telemetry", "GatewayCore", "Sparkplug", "Identity", "TestKit", logging]),
         tests("Identity", ["Telemetry"]),
         tests("PlantSimulation", ["Telemetry"]),
-        tests("Gateway", ["Telemetry", "GatewayCore", "Acquisition", "Definitions", "Historian", "Scoring", "TestKit", "Uplink", logging]),
+        tests(
+            "Gateway",
+            [
+                "Telemetry", "GatewayCore", "Acquisition", "DefinitionImport", "Definitions", "Historian", "ModbusProtocol", "Scoring",
+                "TestKit", "Uplink", logging,
+            ]),
+        tests("DefinitionImport", ["Telemetry", "Definitions", "TestKit"], exclude: ["Fixtures", "Golden"]),
         .testTarget(
             name: "EndToEndTests", dependencies: ["indusedge", "GatewayCore", "Historian", "Telemetry", "TestKit", logging],
             swiftSettings: settings),

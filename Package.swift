@@ -55,6 +55,7 @@ let package = Package(
         module("ModbusProtocol", []),
         module("GatewayCore", ["Telemetry", "CSystem", logging]),
         module("Definitions", ["Telemetry", yams]),
+        module("DefinitionImport", ["Telemetry", "Definitions"]),
         module("Acquisition", ["Telemetry", "GatewayCore", logging]),
         module("ModbusAdapter", ["Telemetry", "GatewayCore", "ModbusProtocol", "CModbus"]),
         module("ModbusFirewall", ["Telemetry", "GatewayCore", "ModbusProtocol", logging]),
@@ -67,15 +68,15 @@ let package = Package(
         module(
             "Gateway",
             [
-                "Telemetry", "GatewayCore", "Definitions", "Acquisition", "ModbusProtocol", "ModbusAdapter", "ModbusFirewall", "Historian",
-                "Scoring",
+                "Telemetry", "GatewayCore", "DefinitionImport", "Definitions", "Acquisition", "ModbusProtocol", "ModbusAdapter",
+                "ModbusFirewall", "Historian", "Scoring",
                 "Sparkplug", "Uplink", "Identity", logging, lifecycle, signals,
             ]),
         .executableTarget(
             name: "indusedge",
             dependencies: [
-                "Telemetry", "GatewayCore", "Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation",
-                "Sparkplug", "Uplink", arguments, logging, signals,
+                "Telemetry", "GatewayCore", "DefinitionImport", "Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter",
+                "PlantSimulation", "Sparkplug", "Uplink", arguments, logging, signals,
             ],
             exclude: ["README.md"], swiftSettings: settings),
         .target(
@@ -102,9 +103,11 @@ let package = Package(
         tests(
             "Gateway",
             [
-                "Telemetry", "GatewayCore", "Acquisition", "Definitions", "Historian", "ModbusAdapter", "Scoring", "TestKit", "Uplink",
-                logging,
+                "Telemetry", "GatewayCore", "Acquisition", "DefinitionImport", "Definitions", "Historian", "ModbusAdapter",
+                "ModbusProtocol", "Scoring",
+                "TestKit", "Uplink", logging,
             ]),
+        tests("DefinitionImport", ["Telemetry", "Definitions", "TestKit"], exclude: ["Fixtures", "Golden"]),
         .testTarget(
             name: "EndToEndTests", dependencies: ["indusedge", "GatewayCore", "Historian", "Telemetry", "TestKit", logging],
             swiftSettings: settings),

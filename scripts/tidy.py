@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "ModbusProtocol": set(),
     "GatewayCore": {"Telemetry", "CSystem"},
     "Definitions": {"Telemetry"},
+    "DefinitionImport": {"Telemetry", "Definitions"},
     "Acquisition": CORE,
     "ModbusAdapter": CORE | {"ModbusProtocol", "CModbus"},
     "ModbusFirewall": CORE | {"ModbusProtocol"},
@@ -36,8 +37,8 @@ MAY_IMPORT = {
     "Uplink": CORE | {"Sparkplug", "CMosquitto"},
     "Identity": {"Telemetry", "COpenSSL"},
     "PlantSimulation": {"Telemetry"},
-    "Gateway": CORE | {"Definitions", "Acquisition", "ModbusProtocol", "ModbusAdapter", "ModbusFirewall", "Historian", "Scoring", "Sparkplug", "Uplink", "Identity"},
-    "indusedge": CORE | {"Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink"},
+    "Gateway": CORE | {"DefinitionImport", "Definitions", "Acquisition", "ModbusProtocol", "ModbusAdapter", "ModbusFirewall", "Historian", "Scoring", "Sparkplug", "Uplink", "Identity"},
+    "indusedge": CORE | {"DefinitionImport", "Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink"},
     "TestKit": CORE | {"Historian"},
 }
 
@@ -56,7 +57,7 @@ ONLY_IMPORTERS = {
 }
 
 # Codecs, detectors and state machines compile as Embedded Swift, where there is no Foundation.
-WITHOUT_FOUNDATION = {"Telemetry", "ChunkCodec", "ModbusProtocol", "Scoring", "Sparkplug", "PlantSimulation"}
+WITHOUT_FOUNDATION = {"DefinitionImport", "Telemetry", "ChunkCodec", "ModbusProtocol", "Scoring", "Sparkplug", "PlantSimulation"}
 
 # The one file that may read a clock.
 CLOCK_FILE = Path("Sources/GatewayCore/TimeSource.swift")

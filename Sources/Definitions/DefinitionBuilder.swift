@@ -25,6 +25,7 @@ struct DefinitionBuilder {
         else { return nil }
         return ProtocolDefinition(
             name: name, version: version, description: metadata.text("description"), source: metadata.text("source"),
+            verification: metadata.text("verification").flatMap(ProtocolDefinition.Verification.init(rawValue:)),
             wireProtocol: wireProtocol, scanGroups: scanGroups, tags: tags.map(\.definition), file: file)
     }
 

@@ -6,12 +6,26 @@ package struct ProtocolDefinition: Sendable, Equatable {
         case modbus
     }
 
+    /// What the addresses were compared with.
+    package enum Verification: String, Sendable, CaseIterable {
+        /// Every address was read in the vendor's document that `source` names.
+        case document
+        /// Some were; `source` says where the others agree.
+        case partial
+        /// None was: they agree in the implementations that `source` names.
+        case implementations
+        /// The device itself told them.
+        case device
+    }
+
     package var name: String
     /// Semantic Versioning 2.0.0.
     package var version: String
     package var description: String?
     /// The vendor's document the addresses were taken from.
     package var source: String?
+    /// How far the addresses were verified; `nil` where the document does not say.
+    package var verification: Verification?
     package var wireProtocol: WireProtocol
     /// In the order of the document.
     package var scanGroups: [ScanGroup]
@@ -21,13 +35,14 @@ package struct ProtocolDefinition: Sendable, Equatable {
     package var file: String
 
     package init(
-        name: String, version: String, description: String? = nil, source: String? = nil, wireProtocol: WireProtocol,
-        scanGroups: [ScanGroup], tags: [TagDefinition], file: String
+        name: String, version: String, description: String? = nil, source: String? = nil,
+        verification: Verification? = nil, wireProtocol: WireProtocol, scanGroups: [ScanGroup], tags: [TagDefinition], file: String
     ) {
         self.name = name
         self.version = version
         self.description = description
         self.source = source
+        self.verification = verification
         self.wireProtocol = wireProtocol
         self.scanGroups = scanGroups
         self.tags = tags

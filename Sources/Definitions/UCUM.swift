@@ -2,7 +2,7 @@
 ///
 /// Terms of units with metric prefixes and exponents, joined by `.` and `/`, with integers, parentheses and `{annotations}`.
 /// Source: G. Schadow, C. J. McDonald, "The Unified Code for Units of Measure", 2.1, section 2 (grammar) and tables 1 to 14 (units).
-enum UCUM {
+package enum UCUM {
     struct Problem: Equatable {
         var message: String
         var suggestion: String?
@@ -27,6 +27,11 @@ enum UCUM {
             return Problem(
                 message: "'\(unit)' is not a UCUM unit: \(message)", suggestion: "for example Cel, bar, mm/s, m3/h, 1/min, kW.h, %")
         }
+    }
+
+    /// The unit that people mean by a text: the text itself where it is one, else what its usual spelling stands for; `nil` for others.
+    package static func unit(meantBy text: String) -> String? {
+        problem(in: text) == nil ? text : misleading[text]?.unit ?? usualSpellings[text.lowercased()]
     }
 
     /// Valid units that are far more often another one misspelt.

@@ -9,7 +9,7 @@ struct IndusEdge: AsyncParsableCommand {
         subcommands: [
             RunCommand.self, CheckCommand.self, ReadCommand.self, TailCommand.self, QueryCommand.self, ExportCommand.self,
             DiffCommand.self, StatusCommand.self, LedgerCommand.self, IdentityCommand.self, SchemaCommand.self, SimulateCommand.self,
-            WatchCommand.self,
+            WatchCommand.self, ImportCommand.self, DiscoverCommand.self,
         ])
 }
 

@@ -20,6 +20,10 @@ enum ProtocolDefinitionShape {
             Field(required: "version", .text(.semanticVersion), "The semantic version of the definition."),
             Field("description", .text(.prose), "For people."),
             Field("source", .text(.prose), "The vendor's document the addresses were taken from, with its edition."),
+            Field(
+                "verification", .word(ProtocolDefinition.Verification.allCases.map(\.rawValue)),
+                "What the addresses were compared with: the vendor's document, a part of them with it, other implementations only, or the device."
+            ),
         ])
 
     static let spec = ObjectShape(

@@ -41,15 +41,20 @@ def blocks(folder):
 
 
 def journal(folder):
-    """The header, and each record as its kind and payload."""
+    """The header, and each record as its kind and payload; the descriptors as a catalogue, too."""
     text = (ROOT / "Tests/HistorianTests/Golden/segment.hex").read_text(encoding="utf-8")
     segment = bytes.fromhex("".join(re.sub(r"#.*", "", line) for line in text.splitlines()))
     write(folder, "JournalRecord", segment[:48])
     offset = 48
+    catalogue = b"IECATAL\n"
     while offset + 12 <= len(segment):
         length = int.from_bytes(segment[offset:offset + 4], "little")
         write(folder, "JournalRecord", segment[offset + 4:offset + 5] + segment[offset + 12:offset + 12 + length])
+        if segment[offset + 4] == 1:
+            catalogue += segment[offset:offset + 12 + length]
         offset += 12 + length
+    write(folder, "Catalogue", b"\0" + catalogue)
+    write(folder, "Catalogue", b"\1" + catalogue)
 
 
 if __name__ == "__main__":

@@ -73,9 +73,10 @@ extension BlockHeader {
         let stored = bytes.littleEndian(UInt32.self, at: 76)
         let computed = CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[..<76]))
         let version = bytes.littleEndian(UInt16.self, at: 8)
-        // A newer version may have its checksum elsewhere.
-        if version > BlockFormat.version { throw .newer(version: version) }
+        // A newer version may have its checksum elsewhere. One that was ours but for its number is damage.
+        if version > BlockFormat.version, !BlockHeader.isWhole(bytes, withVersion: BlockFormat.version) { throw .newer(version: version) }
         guard stored == computed else { throw .damaged("the header's checksum is \(hex(computed)), expected \(hex(stored))") }
+        if version == 0 { throw .damaged("its format version is 0") }
         let length = Int(bytes.littleEndian(UInt16.self, at: 10))
         guard length == BlockFormat.headerBytes, bytes[73] == 0, bytes[74] == 0, bytes[75] == 0 else {
             throw .damaged("the header's length is \(length), expected \(BlockFormat.headerBytes) and zeros behind the level")
@@ -96,6 +97,14 @@ extension BlockHeader {
             throw .damaged("positions \(base) to \(end) and an index of \(indexBytes) bytes make no sense")
         }
         self.indexOffset = Int(indexOffset)
+    }
+
+    /// Whether the checksum would hold if the version were another one.
+    private static func isWhole(_ bytes: UnsafeRawBufferPointer, withVersion version: UInt16) -> Bool {
+        var head = Array(bytes[..<76])
+        head[8] = UInt8(truncatingIfNeeded: version)
+        head[9] = UInt8(version >> 8)
+        return head.withUnsafeBytes { CRC32C.checksum($0) } == bytes.littleEndian(UInt32.self, at: 76)
     }
 }
 

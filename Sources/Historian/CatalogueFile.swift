@@ -10,18 +10,14 @@ internal import Telemetry
 ///
 /// Blocks name their streams by number only. With this file they can be read when the database is lost.
 enum CatalogueFile {
-    private static let magic: [UInt8] = Array("IECATAL\n".utf8)
-
     static func path(in folder: String) -> String { folder + "/catalogue" }
 
     /// Puts a new file in the place of the old one.
     static func write(_ streams: [StreamID: StreamDescriptor], folder: String, disk: any StoreDisk) throws(GatewayError) {
-        var bytes = magic
-        for (id, descriptor) in streams.sorted(by: { $0.key < $1.key }) { JournalRecord.descriptor(id, descriptor).encode(into: &bytes) }
         let path = path(in: folder)
         do throws(GatewayError) {
             let file = try OpenFile(creating: path + BlockWriter.unfinished, on: disk)
-            try file.write(bytes, at: 0, on: disk)
+            try file.write(CatalogueFormat.encode(streams), at: 0, on: disk)
             let result = disk.synchronize(file.descriptor)
             if result != 0 { throw .storage(Int32(-result), file.path, "synchronize") }
             try Files.rename(path + BlockWriter.unfinished, to: path, on: disk)
@@ -36,19 +32,8 @@ enum CatalogueFile {
     static func read(folder: String) throws(GatewayError) -> [StreamID: StreamDescriptor] {
         let path = path(in: folder)
         guard Files.exists(path) else { return [:] }
-        let bytes = try OpenFile(path, O_RDONLY).bytes(at: 0, count: Files.size(path))
-        guard bytes.starts(with: magic) else { return [:] }
-        var streams: [StreamID: StreamDescriptor] = [:]
-        bytes.withUnsafeBytes { bytes in
-            var place = magic.count
-            while case .record(let kind, let payload) = RecordScanner.step(bytes, at: place, remainingInFile: bytes.count - place),
-                case .descriptor(let id, let descriptor)? = JournalRecord(
-                    kind, payload: UnsafeRawBufferPointer(rebasing: bytes[payload]), epoch: 0)
-            {
-                streams[id] = descriptor
-                place = payload.upperBound
-            }
-        }
-        return streams
+        let size = Files.size(path)
+        guard size <= CatalogueFormat.bytesMax, Files.isFile(path) else { return [:] }
+        return try OpenFile(path, O_RDONLY).bytes(at: 0, count: size).withUnsafeBytes { CatalogueFormat.decode($0) }
     }
 }

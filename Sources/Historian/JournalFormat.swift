@@ -69,6 +69,7 @@ package struct SegmentHeader: Sendable, Hashable {
         }
         let version = bytes.littleEndian(UInt16.self, at: 8)
         guard version <= JournalFormat.version else { throw .newer(version: version) }
+        if version == 0 { throw .damaged("its format version is 0") }
         epoch = bytes.littleEndian(UInt32.self, at: 12)
         number = bytes.littleEndian(UInt64.self, at: 16)
         base = bytes.littleEndian(UInt64.self, at: 24)

@@ -64,9 +64,9 @@ struct Recovery {
         counted = state.position
         self.journal = journal
         let files = try readHeaders()
-        if stored == nil {
-            state.epoch = 0
-            // The catalogue's own file, then.
+        if stored == nil { state.epoch = 0 }
+        if stored == nil || files.contains(where: { file in file.rank > 0 && !state.segments.contains { file.isNamed(by: $0) } }) {
+            // The catalogue's own file, then: blocks do not describe their streams.
             for (id, descriptor) in try CatalogueFile.read(folder: folder) { adopt(descriptor, as: id) }
         }
         let rows = Dictionary(state.segments.map { ($0.number, $0) }, uniquingKeysWith: { $1 })
@@ -77,7 +77,7 @@ struct Recovery {
             let limit = index + 1 < files.count ? files[index + 1].base - 1 : UInt64.max / 2
             try examine(file, row: rows[file.number].flatMap { file.isNamed(by: $0) ? $0 : nil }, limit: limit, into: &segments)
         }
-        for var row in state.segments where !files.contains(where: { $0.isNamed(by: row) || $0.firstNumber == row.firstNumber }) {
+        for var row in state.segments where !files.contains(where: { $0.isNamed(by: row) || $0.standsFor(row) }) {
             if !row.isMissing {
                 report.missingSegments.append(row.fileName)
                 row.isMissing = true
@@ -109,6 +109,8 @@ struct Recovery {
         var rank: UInt8
 
         func isNamed(by row: Segment) -> Bool { row.fileName == name }
+        /// Whether it has what a row of the catalogue counts, or part of it.
+        func standsFor(_ row: Segment) -> Bool { firstNumber <= row.number && row.firstNumber <= number }
         /// How many segments it can stand for.
         var span: UInt64 { number - firstNumber }
         /// Whether both stand for a segment.
@@ -287,6 +289,13 @@ struct Recovery {
         segment.firstNumber = file.firstNumber
         segment.isSealed = true
         segment.level = file.rank - 1
+        // A database that has gone back to an earlier state still has the rows of what the block was made of. What they count and the block
+        // does not show, because it was thinned, is not there singly any more: a gap.
+        let parts = state.segments.filter { file.standsFor($0) }
+        for part in parts {
+            segment.tallies += part.tallies
+            segment.lost = (segment.lost ?? [:]).adding(part.lost ?? [:])
+        }
         let known = state.streams
         let reader = try BlockReader(path: path) { known[$0]?.descriptor }
         for statement in reader.statements { state.clock.take(statement) }
@@ -297,7 +306,9 @@ struct Recovery {
             case .batch(let position, let batch):
                 seen = position
                 let tags = tagCount(batch.stream)
-                segment.tallies[batch.stream, default: Tally()].add(presence: batch.presence, tagCount: tags)
+                if position > counted || parts.isEmpty {
+                    segment.tallies[batch.stream, default: Tally()].add(presence: batch.presence, tagCount: tags)
+                }
                 if position > counted {
                     state.streams[batch.stream]?.counts.add(batch, tagCount: tags)
                     report.replayedRecords += 1
@@ -305,7 +316,11 @@ struct Recovery {
                 segment.include(time: batch.time)
             case .loss(let loss):
                 seen = loss.last
-                if loss.last > counted { replay(loss, into: &segment) } else { segment.tallies += loss.tallies }
+                if loss.last > counted {
+                    replay(loss, into: &segment)
+                } else if parts.isEmpty {
+                    segment.tallies += loss.tallies
+                }
             case .descriptor, .clock: continue
             }
         }

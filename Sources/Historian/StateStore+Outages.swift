@@ -71,20 +71,14 @@ extension StateStore {
 
     private static func time(_ nanoseconds: Int64?) -> Timestamp? { nanoseconds.map { Timestamp(nanoseconds: $0) } }
 
-    static func save(_ new: OutageBook, of cursor: String, over old: OutageBook?, in database: Database) throws {
+    static func save(_ new: OutageBook, of cursor: String, over old: OutageBook?, with writer: inout StateWriter) throws {
         let known = Dictionary((old?.outages ?? []).map { ($0.number, $0) }, uniquingKeysWith: { $1 })
         let kept = Set(new.outages.map(\.number))
-        for number in known.keys where !kept.contains(number) {
-            try database.execute(
-                sql: "DELETE FROM outage WHERE cursor = ? AND number = ?", arguments: [cursor, Int64(bitPattern: number)])
-        }
+        for number in known.keys where !kept.contains(number) { try writer.remove(.outage, cursor, Int64(bitPattern: number)) }
         for outage in new.outages where known[outage.number] != outage {
-            try database.execute(
-                sql: """
-                    INSERT OR REPLACE INTO outage(cursor, number, start, "end", startEpoch, endEpoch, losses, first, last,
-                        delivered, lost, refused) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                    """,
-                arguments: [
+            try writer.put(
+                .outage,
+                [
                     cursor, Int64(bitPattern: outage.number), outage.start.nanoseconds, outage.end?.nanoseconds,
                     Int64(outage.startEpoch), outage.endEpoch.map { Int64($0) }, Int64(bitPattern: outage.losses),
                     Int64(bitPattern: outage.first), outage.last.map { Int64(bitPattern: $0) }, Int64(bitPattern: outage.delivered),
@@ -93,28 +87,23 @@ extension StateStore {
         }
         guard new.earlier != old?.earlier ?? OutageSum() else { return }
         let sum = new.earlier
-        try database.execute(
-            sql: """
-                INSERT OR REPLACE INTO outageSum(cursor, outages, samples, delivered, lost, refused, "from", through)
-                    VALUES(?, ?, ?, ?, ?, ?, ?, ?)
-                """,
-            arguments: [
+        try writer.put(
+            .outageSum,
+            [
                 cursor, Int64(bitPattern: sum.outages), Int64(bitPattern: sum.samples), Int64(bitPattern: sum.delivered),
                 Int64(bitPattern: sum.lost), Int64(bitPattern: sum.refused), sum.from?.nanoseconds, sum.through?.nanoseconds,
             ])
     }
 
-    static func save(_ new: [ProcessRun], over old: [ProcessRun], in database: Database) throws {
+    static func save(_ new: [ProcessRun], over old: [ProcessRun], with writer: inout StateWriter) throws {
         guard new != old else { return }
         let known = Dictionary(old.map { ($0.epoch, $0) }, uniquingKeysWith: { $1 })
         let kept = Set(new.map(\.epoch))
-        for epoch in known.keys where !kept.contains(epoch) {
-            try database.execute(sql: "DELETE FROM run WHERE epoch = ?", arguments: [Int64(epoch)])
-        }
+        for epoch in known.keys where !kept.contains(epoch) { try writer.remove(.run, Int64(epoch)) }
         for run in new where known[run.epoch] != run {
-            try database.execute(
-                sql: "INSERT OR REPLACE INTO run(epoch, opened, closed, oldest, newest) VALUES(?, ?, ?, ?, ?)",
-                arguments: [
+            try writer.put(
+                .run,
+                [
                     Int64(run.epoch), run.opened?.nanoseconds, run.closed?.nanoseconds, run.removedTimes?.lowerBound.nanoseconds,
                     run.removedTimes?.upperBound.nanoseconds,
                 ])

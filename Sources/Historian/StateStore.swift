@@ -2,7 +2,14 @@ internal import Foundation
 internal import GRDB
 internal import GRDBSQLite
 internal import GatewayCore
+internal import Synchronization
 internal import Telemetry
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
 
 /// The small transactional state of a store at one durable position.
 struct StoredState: Hashable {
@@ -57,9 +64,13 @@ struct StoredState: Hashable {
 final class StateStore: Sendable {
     private let queue: DatabaseQueue
     private let path: String
+    /// Of what the database holds; `nil` until it was read.
+    private let digest = Mutex<StateDigest?>(nil)
 
     /// Each brings a database from the layout before to its own; the first makes an empty one.
-    private static let steps: [@Sendable (Database) throws -> Void] = [create, addOutages, addBlocks, addClock, separateCounts]
+    private static let steps: [@Sendable (Database) throws -> Void] = [
+        create, addOutages, addBlocks, addClock, separateCounts, addDigest,
+    ]
     /// The layout this program writes, as `user_version`.
     static var layout: Int { steps.count }
 
@@ -78,8 +89,9 @@ final class StateStore: Sendable {
             try database.execute(sql: "PRAGMA journal_size_limit = 131072")
         }
         do {
+            try StateStore.checkHead(path)
             queue = try DatabaseQueue(path: path, configuration: configuration)
-            let version = try queue.read { try Int.fetchOne($0, sql: "PRAGMA user_version") ?? 0 }
+            let version = try queue.read(StateStore.version)
             if version > StateStore.layout {
                 throw GatewayError(
                     .unsupported, resource: "log \(path)", operation: "open",
@@ -91,13 +103,40 @@ final class StateStore: Sendable {
             if version < StateStore.layout, !readOnly {
                 try queue.write { database in
                     for step in StateStore.steps[max(0, version)...] { try step(database) }
-                    try database.execute(sql: "PRAGMA user_version = \(StateStore.layout)")
+                    try database.execute(
+                        sql: "PRAGMA user_version = \(StateStore.layout); UPDATE store SET layout = \(StateStore.layout)")
+                    try StateWriter(database, digest: StateDigest(of: database)).finish()
                 }
             }
         } catch {
             throw StateStore.wrap(error, path: path, operation: "open")
         }
     }
+
+    /// The layout of a database, which it says in two places since there is a digest.
+    private static func version(of database: Database) throws -> Int {
+        let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
+        let isStated = try database.tableExists("store") && database.columns(in: "store").contains { $0.name == "layout" }
+        let stated = isStated ? try Int.fetchOne(database, sql: "SELECT layout FROM store") : nil
+        if isStated || version == StateStore.layout, stated != version {
+            throw DatabaseError(
+                resultCode: .SQLITE_CORRUPT,
+                message: "its layout is \(version) in one place and \(stated.map(String.init) ?? "not stated") in the other")
+        }
+        return version
+    }
+
+    /// SQLite takes a database with a newer number of its own format for one that cannot be written.
+    private static func checkHead(_ path: String) throws {
+        guard Files.size(path) >= headBytes else { return }
+        let head = try OpenFile(path, O_RDONLY).bytes(at: 0, count: headBytes)
+        if head.count == headBytes, head[18] > 2 || head[19] > 2 {
+            throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "its format is \(head[18]) and \(head[19]), at most 2 and 2")
+        }
+    }
+
+    /// Magic, size of a page, and the two numbers of the format.
+    private static let headBytes = 20
 
     /// What a database holds, read where nothing can be written: the index of the write-ahead log is kept in memory, for which this
     /// connection must be the only one.
@@ -108,73 +147,32 @@ final class StateStore: Sendable {
             let queue = try DatabaseQueue(path: path, configuration: configuration)
             defer { try? queue.close() }
             return try queue.read { database in
-                try Int.fetchOne(database, sql: "PRAGMA user_version") == 0 ? StoredState() : try load(database)
+                try version(of: database) == 0 ? StoredState() : try load(database).state
             }
         } catch {
             throw StateStore.wrap(error, path: path, operation: "read")
         }
     }
 
-    /// Layout 1.
-    private static func create(_ database: Database) throws {
-        try database.execute(
-            sql: """
-                CREATE TABLE store(epoch INTEGER NOT NULL, position INTEGER NOT NULL, removedThrough INTEGER NOT NULL);
-                INSERT INTO store VALUES(0, 0, 0);
-                CREATE TABLE stream(id INTEGER PRIMARY KEY, descriptor BLOB NOT NULL, counts BLOB NOT NULL, lost BLOB NOT NULL,
-                    gone BLOB NOT NULL, suppressedSinceBatch INTEGER NOT NULL);
-                CREATE TABLE cursor(name TEXT PRIMARY KEY, position INTEGER NOT NULL, gap INTEGER NOT NULL) WITHOUT ROWID;
-                CREATE TABLE cursorStream(cursor TEXT NOT NULL, stream INTEGER NOT NULL, skipped BLOB NOT NULL,
-                    acknowledged BLOB NOT NULL, evicted BLOB NOT NULL, PRIMARY KEY(cursor, stream)) WITHOUT ROWID;
-                CREATE TABLE segment(number INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, base INTEGER NOT NULL, "end" INTEGER NOT NULL,
-                    bytes INTEGER NOT NULL, tallies BLOB NOT NULL, oldest INTEGER, newest INTEGER, missing INTEGER NOT NULL);
-                """)
-    }
-
-    /// Segments that were sealed into blocks: which form the file has, and the oldest segment in it.
-    private static func addBlocks(_ database: Database) throws {
-        try database.execute(
-            sql: """
-                ALTER TABLE segment ADD COLUMN form INTEGER NOT NULL DEFAULT 0;
-                ALTER TABLE segment ADD COLUMN first INTEGER NOT NULL DEFAULT 0;
-                ALTER TABLE store ADD COLUMN written INTEGER NOT NULL DEFAULT 0;
-                """)
-    }
-
-    /// Layout 5: the counts of a stream, which change every second, apart from its descriptor, which never does.
-    private static func separateCounts(_ database: Database) throws {
-        try database.execute(
-            sql: """
-                CREATE TABLE streamCount(id INTEGER PRIMARY KEY, counts BLOB NOT NULL, lost BLOB NOT NULL, gone BLOB NOT NULL,
-                    thinned BLOB NOT NULL, suppressedSinceBatch INTEGER NOT NULL);
-                INSERT INTO streamCount SELECT id, counts, lost, gone, thinned, suppressedSinceBatch FROM stream;
-                ALTER TABLE stream DROP COLUMN counts;
-                ALTER TABLE stream DROP COLUMN lost;
-                ALTER TABLE stream DROP COLUMN gone;
-                ALTER TABLE stream DROP COLUMN thinned;
-                ALTER TABLE stream DROP COLUMN suppressedSinceBatch;
-                """)
-    }
-
-    /// What is known of the clock.
-    private static func addClock(_ database: Database) throws {
-        try database.execute(
-            sql: """
-                CREATE TABLE clock(epoch INTEGER NOT NULL, first INTEGER NOT NULL, bootHigh INTEGER NOT NULL, bootLow INTEGER NOT NULL,
-                    stamped INTEGER NOT NULL, certain INTEGER NOT NULL, offset INTEGER NOT NULL, settled INTEGER NOT NULL,
-                    PRIMARY KEY(epoch, first)) WITHOUT ROWID;
-                """)
-    }
-
+    /// What the database holds. Throws `.storageCorrupt` where it is not what was written.
     func load() throws(GatewayError) -> StoredState {
         do {
-            return try queue.read(StateStore.load)
+            let (state, read) = try queue.read(StateStore.load)
+            digest.withLock { $0 = read }
+            return state
         } catch {
             throw StateStore.wrap(error, path: path, operation: "read")
         }
     }
 
-    private static func load(_ database: Database) throws -> StoredState {
+    /// The digest is `nil` of a layout that has none.
+    private static func load(_ database: Database) throws -> (state: StoredState, digest: StateDigest?) {
+        // Read-only, an older layout is read as it is.
+        let digest = try version(of: database) == layout ? try StateDigest(verifying: database) : nil
+        return (try state(in: database), digest)
+    }
+
+    private static func state(in database: Database) throws -> StoredState {
         var state = StoredState()
         if let row = try Row.fetchOne(database, sql: "SELECT * FROM store") {
             state.epoch = UInt32(truncatingIfNeeded: row["epoch"] as Int64)
@@ -247,13 +245,16 @@ final class StateStore: Sendable {
             })
     }
 
-    private static func save(_ clock: ClockBook, in database: Database) throws {
-        try database.execute(sql: "DELETE FROM clock")
-        for stretch in clock.stretches {
+    private static func save(_ new: ClockBook, over old: ClockBook, with writer: inout StateWriter) throws {
+        func key(_ stretch: ClockBook.Stretch) -> [Int64] { [Int64(stretch.statement.epoch), Int64(bitPattern: stretch.statement.first)] }
+        let known = Dictionary(old.stretches.map { (key($0), $0) }, uniquingKeysWith: { $1 })
+        let kept = Set(new.stretches.map(key))
+        for key in known.keys where !kept.contains(key) { try writer.remove(.clock, key[0], key[1]) }
+        for stretch in new.stretches where known[key(stretch)] != stretch {
             let statement = stretch.statement
-            try database.execute(
-                sql: "INSERT INTO clock VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
-                arguments: [
+            try writer.put(
+                .clock,
+                [
                     Int64(statement.epoch), Int64(bitPattern: statement.first), Int64(bitPattern: statement.boot.high),
                     Int64(bitPattern: statement.boot.low), statement.offset, statement.isCertain, stretch.offset, stretch.isSettled,
                 ])
@@ -262,41 +263,54 @@ final class StateStore: Sendable {
 
     /// Brings the database from `old` to `new` in one transaction.
     func save(_ new: StoredState, over old: StoredState) throws(GatewayError) {
-        do {
-            try queue.write { database in
-                try database.execute(
-                    sql: "UPDATE store SET epoch = ?, position = ?, removedThrough = ?, written = ?",
-                    arguments: [
-                        Int64(new.epoch), Int64(bitPattern: new.position), Int64(bitPattern: new.removedThrough),
-                        Int64(bitPattern: new.bytesWritten),
-                    ])
-                for (id, stream) in new.streams where old.streams[id] != stream {
-                    try StateStore.save(stream, id, over: old.streams[id], in: database)
-                }
-                for (name, cursor) in new.cursors where old.cursors[name] != cursor {
-                    try StateStore.save(cursor, name, over: old.cursors[name], in: database)
-                }
-                let known = Dictionary(old.segments.map { ($0.number, $0) }, uniquingKeysWith: { $1 })
-                let kept = Set(new.segments.map(\.number))
-                for number in known.keys where !kept.contains(number) {
-                    try database.execute(sql: "DELETE FROM segment WHERE number = ?", arguments: [Int64(bitPattern: number)])
-                }
-                for segment in new.segments where known[segment.number] != segment { try StateStore.save(segment, in: database) }
-                try StateStore.save(new.runs, over: old.runs, in: database)
-                if new.clock != old.clock { try StateStore.save(new.clock, in: database) }
+        try write("save") { writer in
+            for (id, stream) in new.streams where old.streams[id] != stream {
+                try StateStore.save(stream, id, over: old.streams[id], with: &writer)
             }
-        } catch {
-            throw StateStore.wrap(error, path: path, operation: "save")
+            for (name, cursor) in new.cursors where old.cursors[name] != cursor {
+                try StateStore.save(cursor, name, over: old.cursors[name], with: &writer)
+            }
+            let known = Dictionary(old.segments.map { ($0.number, $0) }, uniquingKeysWith: { $1 })
+            let kept = Set(new.segments.map(\.number))
+            for number in known.keys where !kept.contains(number) { try writer.remove(.segment, Int64(bitPattern: number)) }
+            for segment in new.segments where known[segment.number] != segment { try StateStore.save(segment, with: &writer) }
+            try StateStore.save(new.runs, over: old.runs, with: &writer)
+            try StateStore.save(new.clock, over: old.clock, with: &writer)
+            try writer.finish(new)
         }
     }
 
     /// Adds a stream to the catalogue.
     func add(_ descriptor: StreamDescriptor, as id: StreamID) throws(GatewayError) {
-        do {
-            try queue.write { try StateStore.save(StoredState.Stream(descriptor: descriptor), id, over: nil, in: $0) }
-        } catch {
-            throw StateStore.wrap(error, path: path, operation: "register stream")
+        try write("register stream") { writer in
+            try StateStore.save(StoredState.Stream(descriptor: descriptor), id, over: nil, with: &writer)
+            try writer.finish()
         }
+    }
+
+    /// One transaction, and the digest brought along with it when it holds.
+    private func write(_ operation: String, _ body: (inout StateWriter) throws -> Void) throws(GatewayError) {
+        do {
+            try queue.writeWithoutTransaction { database in
+                var changes: [StateDigest.Key: UInt32?] = [:]
+                try database.inTransaction(.immediate) {
+                    var writer = StateWriter(database, digest: try knownDigest(in: database))
+                    try body(&writer)
+                    changes = writer.changes
+                    return .commit
+                }
+                digest.withLock { $0?.apply(changes) }
+            }
+        } catch {
+            throw StateStore.wrap(error, path: path, operation: operation)
+        }
+    }
+
+    private func knownDigest(in database: Database) throws -> StateDigest {
+        if let known = digest.withLock({ $0 }) { return known }
+        let read = try StateDigest(verifying: database)
+        digest.withLock { $0 = read }
+        return read
     }
 
     /// Bytes that SQLite has written since the last call: each page to the write-ahead log and, at a checkpoint, to the database.
@@ -322,51 +336,40 @@ final class StateStore: Sendable {
     }
 
     private static func save(
-        _ stream: StoredState.Stream, _ id: StreamID, over old: StoredState.Stream?, in database: Database
+        _ stream: StoredState.Stream, _ id: StreamID, over old: StoredState.Stream?, with writer: inout StateWriter
     ) throws {
         if stream.descriptor != old?.descriptor {
-            try database.execute(
-                sql: "INSERT OR REPLACE INTO stream(id, descriptor) VALUES(?, ?)",
-                arguments: [Int64(id.rawValue), encode { JournalRecord.encode(stream.descriptor, of: id, into: &$0) }])
+            try writer.put(
+                .stream, [Int64(id.rawValue), encode { JournalRecord.encode(stream.descriptor, of: id, into: &$0) }])
         }
-        // Statements that are carried out for every stream each second are compiled once.
-        let statement = try database.cachedStatement(
-            sql: """
-                INSERT OR REPLACE INTO streamCount(id, counts, lost, gone, thinned, suppressedSinceBatch) VALUES(?, ?, ?, ?, ?, ?)
-                """)
-        try statement.execute(
-            arguments: [
+        try writer.put(
+            .streamCount,
+            [
                 Int64(id.rawValue), encode { stream.counts.encode(into: &$0) }, encode { stream.lost.encode(into: &$0) },
                 encode { stream.gone.encode(into: &$0) }, encode { stream.thinned.encode(into: &$0) }, Int64(stream.suppressedSinceBatch),
             ])
     }
 
-    private static func save(_ cursor: StoredState.Cursor, _ name: String, over old: StoredState.Cursor?, in database: Database) throws {
-        try database.execute(
-            sql: "INSERT OR REPLACE INTO cursor(name, position, gap) VALUES(?, ?, ?)",
-            arguments: [name, Int64(bitPattern: cursor.position), Int64(bitPattern: cursor.gap)])
-        let statement = try database.cachedStatement(
-            sql: """
-                INSERT OR REPLACE INTO cursorStream(cursor, stream, skipped, acknowledged, evicted, refused) VALUES(?, ?, ?, ?, ?, ?)
-                """)
+    private static func save(
+        _ cursor: StoredState.Cursor, _ name: String, over old: StoredState.Cursor?, with writer: inout StateWriter
+    ) throws {
+        try writer.put(.cursor, [name, Int64(bitPattern: cursor.position), Int64(bitPattern: cursor.gap)])
         for (id, tally) in cursor.tallies where old?.tallies[id] != tally {
-            try statement.execute(
-                arguments: [
+            try writer.put(
+                .cursorStream,
+                [
                     name, Int64(id.rawValue), encode { tally.skipped.encode(into: &$0) },
                     encode { tally.acknowledged.encode(into: &$0) }, encode { tally.evicted.encode(into: &$0) },
                     encode { tally.refused.encode(into: &$0) },
                 ])
         }
-        try save(cursor.outages, of: name, over: old?.outages, in: database)
+        try save(cursor.outages, of: name, over: old?.outages, with: &writer)
     }
 
-    private static func save(_ segment: Segment, in database: Database) throws {
-        try database.execute(
-            sql: """
-                INSERT OR REPLACE INTO segment(number, epoch, base, "end", bytes, tallies, oldest, newest, missing, lost, form,
-                    first) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                """,
-            arguments: [
+    private static func save(_ segment: Segment, with writer: inout StateWriter) throws {
+        try writer.put(
+            .segment,
+            [
                 Int64(bitPattern: segment.number), Int64(segment.epoch), Int64(bitPattern: segment.base),
                 Int64(bitPattern: segment.end), segment.bytes, encode { StateStore.encode(segment.tallies, into: &$0) },
                 segment.times?.lowerBound.nanoseconds, segment.times?.upperBound.nanoseconds, segment.isMissing,
@@ -414,6 +417,8 @@ final class StateStore: Sendable {
             switch (error as? DatabaseError)?.resultCode {
             case .SQLITE_FULL: .storageFull
             case .SQLITE_CORRUPT, .SQLITE_NOTADB: .storageCorrupt
+            // A table or a column is not there, or a row twice.
+            case .SQLITE_ERROR, .SQLITE_CONSTRAINT: operation == "open" || operation == "read" ? .storageCorrupt : .storageFailed
             case .SQLITE_BUSY, .SQLITE_LOCKED: .storageLocked
             default: .storageFailed
             }

@@ -215,11 +215,8 @@ struct SealingTests {
             try writeBytes(bytes, to: block)
             for suffix in ["-wal", "-shm"] { try Files.remove(folder.log + "/state.sqlite" + suffix) }
             try writeBytes(state, to: folder.log + "/state.sqlite")
-            // A newer version is refused; that is a header whose bytes say so.
-            guard let log = try? openLog(folder) else {
-                #expect(bytes[8] != 1 || bytes[9] != 0)
-                continue
-            }
+            // Even a damaged number of the version is not taken for a newer one.
+            let log = try openLog(folder)
             let cursor = try log.cursor(named: "route/a", from: .oldest)
             let entries = try await drain(cursor)
             let found = entries.compactMap(\.batch)

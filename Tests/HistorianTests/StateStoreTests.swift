@@ -26,6 +26,8 @@ struct StateStoreTests {
                     ALTER TABLE segment DROP COLUMN form;
                     ALTER TABLE segment DROP COLUMN first;
                     ALTER TABLE store DROP COLUMN written;
+                    ALTER TABLE store DROP COLUMN layout;
+                    ALTER TABLE store DROP COLUMN digest;
                     DROP TABLE clock;
                     DROP TABLE outage;
                     DROP TABLE outageSum;
@@ -76,11 +78,102 @@ struct StateStoreTests {
         try await openLog(folder).close()
         let path = folder.log + "/state.sqlite"
         let queue = try DatabaseQueue(path: path)
-        try await queue.write { try $0.execute(sql: "PRAGMA user_version = 99") }
+        try await queue.write { try $0.execute(sql: "PRAGMA user_version = 99; UPDATE store SET layout = 99") }
         try queue.close()
         let bytes = try readBytes(path)
         let error = #expect(throws: GatewayError.self) { try openLog(folder) }
         #expect(error?.code == .unsupported && error?.message.contains("layout 99") == true)
         #expect(try readBytes(path) == bytes)
+    }
+
+    /// A store with two streams, a reader and an outage, closed in order.
+    private func makeStore(_ folder: TemporaryFolder) async throws {
+        let log = try openLog(folder)
+        let stream = try log.register(pump)
+        _ = try log.register(wideDescriptor(70))
+        let cursor = try log.cursor(named: "route/a", from: .oldest)
+        for number in 0..<40 { log.append(pumpBatch(stream, number, presence: number % 3 == 0 ? [5] : [])) }
+        cursor.connectionLost(at: Timestamp(milliseconds: 1_700_000_000_000))
+        let entries = try await cursor.read(atMost: 30)
+        cursor.acknowledge(through: entries[19].position)
+        cursor.connectionRestored(at: Timestamp(milliseconds: 1_700_000_009_000))
+        try await log.close()
+    }
+
+    @Test func aChangedBitAnywhereInTheDatabaseIsNoticedOrChangesNothing() async throws {
+        var random = SeededGenerator()
+        let whole = TemporaryFolder()
+        try await makeStore(whole)
+        let bytes = try readBytes(whole.log + "/state.sqlite")
+        let expected = try StateStore(path: whole.log + "/state.sqlite", readOnly: true).load()
+        var noticed = 0
+        for _ in 0..<400 {
+            let folder = TemporaryFolder()
+            try Files.createFolder(folder.log, on: SystemDisk())
+            let path = folder.log + "/state.sqlite"
+            var changed = bytes
+            changed[Int.random(in: 0..<bytes.count, using: &random)] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+            try writeBytes(changed, to: path)
+            do throws(GatewayError) {
+                let state = try StateStore(path: path).load()
+                #expect(state == expected)
+            } catch {
+                #expect(error.code == .storageCorrupt, "\(error)")
+                noticed += 1
+            }
+        }
+        // Most of a small database is free space in pages.
+        #expect(noticed > 20)
+    }
+
+    @Test(arguments: [
+        "UPDATE streamCount SET suppressedSinceBatch = suppressedSinceBatch + 1 WHERE id = 1", "UPDATE cursor SET position = position - 1",
+        "DELETE FROM cursorStream", "UPDATE segment SET \"end\" = \"end\" + 1", "DELETE FROM outage", "UPDATE run SET opened = opened + 1",
+        "UPDATE store SET position = position + 1", "INSERT INTO cursor VALUES('route/b', 0, 0)", "DELETE FROM stream WHERE id = 2",
+        "UPDATE stream SET id = 3 WHERE id = 2; UPDATE streamCount SET id = 3 WHERE id = 2", "UPDATE store SET digest = digest + 1",
+        "UPDATE store SET layout = 5", "PRAGMA user_version = 3", "PRAGMA user_version = 0", "PRAGMA user_version = 22",
+        "ALTER TABLE segment RENAME COLUMN bytes TO octets", "DROP TABLE clock", "DELETE FROM store", "UPDATE cursor SET position = 'x'",
+    ])
+    func whatIsNotWhatWasWrittenIsADamagedDatabase(change: String) async throws {
+        let folder = TemporaryFolder()
+        try await makeStore(folder)
+        let path = folder.log + "/state.sqlite"
+        let queue = try DatabaseQueue(path: path)
+        try await queue.write { try $0.execute(sql: change) }
+        try queue.close()
+        for readOnly in [true, false] {
+            let error = #expect(throws: GatewayError.self) { try StateStore(path: path, readOnly: readOnly).load() }
+            #expect(error?.code == .storageCorrupt, "\(error.map { "\($0)" } ?? "")")
+        }
+        // The gateway makes a new one out of the journal.
+        let log = try openLog(folder)
+        #expect(log.recovery.catalogueRebuilt && log.recovery.setAside["state.sqlite"] != nil)
+        #expect(try await log.ledger().imbalances == [])
+        let entries = try await drain(try log.cursor(named: "route/a", from: .oldest))
+        #expect(entries.compactMap(\.batch).map(\.sequence) == Array(0..<40))
+        try await log.close()
+        try await openLog(folder).close()
+    }
+
+    @Test func theDigestIsThatOfAllRowsAfterEverySave() async throws {
+        let folder = TemporaryFolder()
+        var log = try openLog(folder)
+        let path = folder.log + "/state.sqlite"
+        let stream = try log.register(pump)
+        let cursor = try log.cursor(named: "route/a", from: .oldest)
+        for round in 0..<12 {
+            for number in 0..<10 { log.append(pumpBatch(stream, round * 10 + number)) }
+            if round == 4 { _ = try log.register(wideDescriptor(3)) }
+            if round % 3 == 0 { cursor.connectionLost(at: Timestamp(milliseconds: Int64(round))) }
+            if let last = try await cursor.read(atMost: 7).last { cursor.acknowledge(through: last.position) }
+            if round % 3 == 1 { cursor.connectionRestored(at: Timestamp(milliseconds: Int64(round))) }
+            try await log.flush()
+            if round == 6 { try await log.seal() }
+            _ = try StateStore(path: path, readOnly: true).load()
+        }
+        try await log.close()
+        log = try openLog(folder)
+        #expect(log.recovery.isClean)
+        try await log.close()
     }
 }

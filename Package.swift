@@ -53,6 +53,7 @@ let package = Package(
         module("Telemetry", []),
         module("ChunkCodec", []),
         module("ModbusProtocol", []),
+        module("Commissioning", ["Telemetry"]),
         module("GatewayCore", ["Telemetry", "CSystem", logging]),
         module("Definitions", ["Telemetry", yams]),
         module("Acquisition", ["Telemetry", "GatewayCore", logging]),
@@ -66,13 +67,13 @@ let package = Package(
         module(
             "Gateway",
             [
-                "Telemetry", "GatewayCore", "Definitions", "Acquisition", "ModbusAdapter", "Historian", "Scoring", "Sparkplug",
-                "Uplink", "Identity", logging, lifecycle, signals,
+                "Telemetry", "GatewayCore", "Definitions", "Acquisition", "Commissioning", "ModbusAdapter", "ModbusProtocol", "Historian", "Scoring",
+                "Sparkplug", "Uplink", "Identity", logging, lifecycle, signals,
             ]),
         .executableTarget(
             name: "indusedge",
             dependencies: [
-                "Telemetry", "GatewayCore", "Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation",
+                "Telemetry", "GatewayCore", "Commissioning", "Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation",
                 "Sparkplug", "Uplink", arguments, logging, signals,
             ],
             exclude: ["README.md"], swiftSettings: settings),
@@ -90,6 +91,7 @@ let package = Package(
         tests("Acquisition", ["Telemetry", "GatewayCore", "TestKit", logging]),
         tests("ModbusAdapter", ["Telemetry", "GatewayCore", "TestKit"]),
         tests("ModbusProtocol", []),
+        tests("Commissioning", ["Definitions", "Telemetry", "TestKit"]),
         tests("Historian", ["Telemetry", "GatewayCore", "TestKit", "log-torture", grdb, logging], exclude: ["Golden"]),
         tests("Scoring", ["Telemetry", "PlantSimulation", "TestKit"]),
         tests("Sparkplug", ["Telemetry", "TestKit", protobuf], exclude: ["Generated/README.md", "sparkplug_b.proto"]),

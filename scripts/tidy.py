@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "Telemetry": set(),
     "ChunkCodec": set(),
     "ModbusProtocol": set(),
+    "Commissioning": {"Telemetry"},
     "GatewayCore": {"Telemetry", "CSystem"},
     "Definitions": {"Telemetry"},
     "Acquisition": CORE,
@@ -35,8 +36,8 @@ MAY_IMPORT = {
     "Uplink": CORE | {"Sparkplug", "CMosquitto"},
     "Identity": {"Telemetry", "COpenSSL"},
     "PlantSimulation": {"Telemetry"},
-    "Gateway": CORE | {"Definitions", "Acquisition", "ModbusAdapter", "Historian", "Scoring", "Sparkplug", "Uplink", "Identity"},
-    "indusedge": CORE | {"Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink"},
+    "Gateway": CORE | {"Definitions", "Acquisition", "Commissioning", "ModbusAdapter", "ModbusProtocol", "Historian", "Scoring", "Sparkplug", "Uplink", "Identity"},
+    "indusedge": CORE | {"Commissioning", "Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink"},
     "TestKit": CORE | {"Historian"},
 }
 
@@ -55,7 +56,7 @@ ONLY_IMPORTERS = {
 }
 
 # Codecs, detectors and state machines compile as Embedded Swift, where there is no Foundation.
-WITHOUT_FOUNDATION = {"Telemetry", "ChunkCodec", "ModbusProtocol", "Scoring", "Sparkplug", "PlantSimulation"}
+WITHOUT_FOUNDATION = {"Telemetry", "ChunkCodec", "ModbusProtocol", "Commissioning", "Scoring", "Sparkplug", "PlantSimulation"}
 
 # The one file that may read a clock.
 CLOCK_FILE = Path("Sources/GatewayCore/TimeSource.swift")

@@ -1,4 +1,4 @@
-package import Telemetry
+internal import Telemetry
 
 /// What a probe found, to be written down as a protocol definition that people go on with.
 package struct DraftDefinition: Sendable {
@@ -82,12 +82,27 @@ package struct DraftDefinition: Sendable {
             area.map.orderMarginBits < MapInference.orderMarginMin
             ? "nothing here tells which byte order it is" : "byte order \(area.map.byteOrder.rawValue), \(margin) bits ahead of the next one"
         lines.append("# \(area.table) registers: \(verdict)")
-        for field in area.map.fields {
+        for field in DraftDefinition.withoutLongBlanks(area.map.fields) {
             let tag = "- {" + parts(of: field, in: area).joined(separator: ", ") + "}"
             let comment = "# \(field.certainty.rawValue): \(DraftDefinition.comment(field.evidence))"
-            lines.append(field.isBlank ? "# \(tag)  \(comment)" : "\(tag)  \(comment)")
+            let last = field.address + field.registerCount - 1
+            let place = last > field.address ? "\(area.table):\(field.address)…\(last)" : "\(area.table):\(field.address)"
+            lines.append(field.isBlank ? "# \(place) always 0, perhaps unused" : "\(tag)  \(comment)")
         }
         return lines
+    }
+
+    /// Neighbouring registers that are always 0 become one line of a comment.
+    private static func withoutLongBlanks(_ fields: [ProposedField]) -> [ProposedField] {
+        var result: [ProposedField] = []
+        for field in fields {
+            if field.isBlank, let last = result.last, last.isBlank, last.address + last.registerCount == field.address {
+                result[result.count - 1].registerCount += field.registerCount
+            } else {
+                result.append(field)
+            }
+        }
+        return result
     }
 
     private func parts(of field: ProposedField, in area: Registers) -> [String] {

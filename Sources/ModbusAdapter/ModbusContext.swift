@@ -43,7 +43,7 @@ enum RequestFailure: Error, Equatable {
 
 /// One libmodbus context: created, used and freed by one owner.
 struct ModbusContext: ~Copyable {
-    private let context: OpaquePointer
+    let context: OpaquePointer
 
     /// Throws when libmodbus refuses the parameters.
     init(_ endpoint: ModbusEndpoint, responseTimeout: Duration) throws(GatewayError) {

@@ -9,7 +9,7 @@ package final class ModbusLine: @unchecked Sendable {
     private let responseTimeout: Duration
     private let connectTimeout: Duration
     private let thread: DedicatedThread
-    private var context: ModbusContext?
+    var context: ModbusContext?
     /// Something unasked may still arrive: the answer to a request that was given up.
     private var mayHoldLateReply = false
 

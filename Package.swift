@@ -53,6 +53,7 @@ let package = Package(
         module("Telemetry", []),
         module("ChunkCodec", []),
         module("ModbusProtocol", []),
+        module("Commissioning", ["Telemetry"]),
         module("GatewayCore", ["Telemetry", "CSystem", logging]),
         module("Definitions", ["Telemetry", yams]),
         module("DefinitionImport", ["Telemetry", "Definitions"]),
@@ -68,15 +69,15 @@ let package = Package(
         module(
             "Gateway",
             [
-                "Telemetry", "GatewayCore", "DefinitionImport", "Definitions", "Acquisition", "ModbusProtocol", "ModbusAdapter",
-                "ModbusFirewall", "Historian", "Scoring",
+                "Telemetry", "GatewayCore", "DefinitionImport", "Definitions", "Acquisition", "Commissioning", "ModbusProtocol",
+                "ModbusAdapter", "ModbusFirewall", "Historian", "Scoring",
                 "Sparkplug", "Uplink", "Identity", logging, lifecycle, signals,
             ]),
         .executableTarget(
             name: "indusedge",
             dependencies: [
-                "Telemetry", "GatewayCore", "DefinitionImport", "Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter",
-                "PlantSimulation", "Sparkplug", "Uplink", arguments, logging, signals,
+                "Telemetry", "GatewayCore", "Commissioning", "DefinitionImport", "Definitions", "Gateway", "Historian", "Identity",
+                "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink", arguments, logging, signals,
             ],
             exclude: ["README.md"], swiftSettings: settings),
         .target(
@@ -94,6 +95,7 @@ let package = Package(
         tests("ModbusAdapter", ["Telemetry", "GatewayCore", "TestKit"]),
         tests("ModbusProtocol", []),
         tests("ModbusFirewall", ["Telemetry", "GatewayCore", "ModbusProtocol", "TestKit", logging]),
+        tests("Commissioning", ["Definitions", "Telemetry", "TestKit"]),
         tests("Historian", ["Telemetry", "GatewayCore", "TestKit", "log-torture", grdb, logging], exclude: ["Golden"]),
         tests("Scoring", ["Telemetry", "PlantSimulation", "TestKit"]),
         tests("Sparkplug", ["Telemetry", "TestKit", protobuf], exclude: ["Generated/README.md", "sparkplug_b.proto"]),

@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "Telemetry": set(),
     "ChunkCodec": set(),
     "ModbusProtocol": set(),
+    "Commissioning": {"Telemetry"},
     "GatewayCore": {"Telemetry", "CSystem"},
     "Definitions": {"Telemetry"},
     "DefinitionImport": {"Telemetry", "Definitions"},
@@ -37,8 +38,8 @@ MAY_IMPORT = {
     "Uplink": CORE | {"Sparkplug", "CMosquitto"},
     "Identity": {"Telemetry", "COpenSSL"},
     "PlantSimulation": {"Telemetry"},
-    "Gateway": CORE | {"DefinitionImport", "Definitions", "Acquisition", "ModbusProtocol", "ModbusAdapter", "ModbusFirewall", "Historian", "Scoring", "Sparkplug", "Uplink", "Identity"},
-    "indusedge": CORE | {"DefinitionImport", "Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink"},
+    "Gateway": CORE | {"DefinitionImport", "Definitions", "Acquisition", "Commissioning", "ModbusProtocol", "ModbusAdapter", "ModbusFirewall", "Historian", "Scoring", "Sparkplug", "Uplink", "Identity"},
+    "indusedge": CORE | {"Commissioning", "DefinitionImport", "Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink"},
     "TestKit": CORE | {"Historian"},
 }
 
@@ -57,7 +58,7 @@ ONLY_IMPORTERS = {
 }
 
 # Codecs, detectors and state machines compile as Embedded Swift, where there is no Foundation.
-WITHOUT_FOUNDATION = {"DefinitionImport", "Telemetry", "ChunkCodec", "ModbusProtocol", "Scoring", "Sparkplug", "PlantSimulation"}
+WITHOUT_FOUNDATION = {"DefinitionImport", "Telemetry", "ChunkCodec", "ModbusProtocol", "Commissioning", "Scoring", "Sparkplug", "PlantSimulation"}
 
 # The one file that may read a clock.
 CLOCK_FILE = Path("Sources/GatewayCore/TimeSource.swift")

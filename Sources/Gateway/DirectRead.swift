@@ -9,6 +9,8 @@ package struct Reading: Sendable {
     package let device: String
     package let tag: Tag
     package let value: DataValue
+    /// What the definition calls the value.
+    package let label: String?
 }
 
 /// Reads a device now, without the gateway and its log.
@@ -47,8 +49,13 @@ package enum DirectRead {
         await adapter.disconnect()
         return tags.indices.compactMap { index in
             guard var value = result.batch.value(of: index, in: descriptor) else { return nil }
-            if value.status.isBad { value.reason = result.reasons.joined(separator: "; ") }
-            return Reading(device: name, tag: descriptor.tags[index], value: value)
+            if let flaw = result.flaws.first(where: { $0.tag == index }) {
+                value.reason = flaw.description
+            } else if value.status.isBad {
+                value.reason = result.reasons.joined(separator: "; ")
+            }
+            return Reading(
+                device: name, tag: descriptor.tags[index], value: value, label: value.value.flatMap { tags[index].label(for: $0) })
         }
     }
 }

@@ -42,7 +42,7 @@ enum RegisterBits {
         var rest = number
         var bits: UInt64 = 0
         for digit in 0..<digits {
-            bits |= rest % 10 << UInt64(4 * digit)
+            bits |= (rest % 10) << UInt64(4 * digit)
             rest /= 10
         }
         return rest == 0 ? bits : nil

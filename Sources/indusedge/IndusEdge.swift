@@ -8,7 +8,7 @@ struct IndusEdge: AsyncParsableCommand {
         version: "IndusEdge \(Version.current)",
         subcommands: [
             RunCommand.self, CheckCommand.self, ReadCommand.self, TailCommand.self, QueryCommand.self, ExportCommand.self,
-            DiffCommand.self, StatusCommand.self, LedgerCommand.self, IdentityCommand.self, SchemaCommand.self, SimulateCommand.self,
+            DiffCommand.self, StatusCommand.self, LedgerCommand.self, IdentityCommand.self, ProbeCommand.self, SchemaCommand.self, SimulateCommand.self,
             WatchCommand.self, ImportCommand.self, DiscoverCommand.self,
         ])
 }

@@ -22,6 +22,7 @@ struct ReadCommand: AsyncParsableCommand {
         let device: String
         let tag: String
         let value: JSONValue?
+        let label: String?
         let unit: String?
         let status: String
         let time: String
@@ -41,7 +42,7 @@ struct ReadCommand: AsyncParsableCommand {
                 for reading in readings {
                     try Output.json(
                         Line(
-                            device: reading.device, tag: reading.tag.name, value: reading.value.value.map(JSONValue.init),
+                            device: reading.device, tag: reading.tag.name, value: reading.value.value.map(JSONValue.init), label: reading.label,
                             unit: reading.tag.unit.isEmpty ? nil : reading.tag.unit, status: reading.value.status.description,
                             time: reading.value.time.description, reason: reading.value.reason))
                 }
@@ -49,8 +50,8 @@ struct ReadCommand: AsyncParsableCommand {
                 Output.table(
                     readings.map { reading in
                         [
-                            reading.tag.name, reading.value.value?.description ?? "-", reading.tag.unit, reading.value.status.description,
-                            reading.value.reason ?? "",
+                            reading.tag.name, (reading.value.value?.description ?? "-") + (reading.label.map { " (\($0))" } ?? ""),
+                            reading.tag.unit, reading.value.status.description, reading.value.reason ?? "",
                         ]
                     })
             }

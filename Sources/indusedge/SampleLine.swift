@@ -10,10 +10,13 @@ struct SampleLine: Encodable {
     let group: String
     let tag: String
     let value: JSONValue?
+    /// What the definition calls the value, where it is at hand.
+    let label: String?
     let unit: String?
     let status: String
 
-    init(_ sample: HistorianReader.Sample) {
+    init(_ sample: HistorianReader.Sample, label: String? = nil) {
+        self.label = label
         time = sample.value.time.description
         timeUncertain = sample.value.isTimeUncertain ? true : nil
         device = sample.device
@@ -29,6 +32,6 @@ struct SampleLine: Encodable {
         let quality = status == StatusCode.good.description ? "" : "  \(status)"
         let folder = StreamDescriptor.folder(ofGroup: group).map { $0 + "/" } ?? ""
         let mark = timeUncertain == true ? "~" : ""
-        Output.line("\(mark)\(time)  \(device).\(folder)\(tag)  \(value?.value.description ?? "-")\(unit.map { " \($0)" } ?? "")\(quality)")
+        Output.line("\(mark)\(time)  \(device).\(folder)\(tag)  \(value?.value.description ?? "-")\(label.map { " (\($0))" } ?? "")\(unit.map { " \($0)" } ?? "")\(quality)")
     }
 }

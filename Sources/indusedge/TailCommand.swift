@@ -30,6 +30,7 @@ struct TailCommand: AsyncParsableCommand {
         try await reportingErrors {
             let time = SystemTime()
             let reader = try Historian.openReadOnly(folder: storeFolder(store))
+            let labels = ValueLabels(siteAt: store)
             var position = try reader.end()
             var streams = try reader.streams()
             var left = count ?? .max
@@ -43,7 +44,8 @@ struct TailCommand: AsyncParsableCommand {
                     for (index, tag) in descriptor.tags.enumerated() where left > 0 && (tags.isEmpty || tags.contains(tag.name)) {
                         guard let value = batch.value(of: index, in: descriptor) else { continue }
                         try SampleLine(
-                            .init(device: descriptor.device, group: descriptor.group, tag: tag.name, unit: tag.unit, value: value)
+                            .init(device: descriptor.device, group: descriptor.group, tag: tag.name, unit: tag.unit, value: value),
+                            label: labels.label(of: value, device: descriptor.device, tag: tag.name)
                         ).print(json: json)
                         left -= 1
                     }

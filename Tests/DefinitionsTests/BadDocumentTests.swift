@@ -50,8 +50,8 @@ extension String {
     // One row per line reads best, however long.
     // swift-format-ignore
     static let tags: [BadDocument] = [
-        BadDocument(tag: "{name: t, address: \"holding:0\", type: int61}", "8:45: error: 'int61' is not one of bool, int16, uint16, int32, uint32, int64, uint64, float32, float64, string", hint: "did you mean 'int16'?"),
-        BadDocument(tag: "{name: t, address: \"holding:0\", type: uint8}", "8:45: error: uint8 has no place in a Modbus register, which has 16 bits", hint: "use uint16 for the whole register"),
+        BadDocument(tag: "{name: t, address: \"holding:0\", type: int61}", "8:45: error: 'int61' is not one of bool, int8, uint8, int16, uint16, int32, uint32, int64, uint64, float16, float32, float64, bcd16, bcd32, bcd64, string", hint: "did you mean 'int16'?"),
+        BadDocument(tag: "{name: t, address: \"holding:0\", type: uint8}", "8:45: error: a uint8 is half a register, and which half is not said", hint: "add byte: high or byte: low; uint16 is the whole register"),
         BadDocument(tag: "{name: t, address: \"holding:0\", type: int16, skale: 2}", "8:52: error: unknown key 'skale' in tag", hint: "did you mean 'scale'?"),
         BadDocument(tag: "{name: t, address: \"holding:0\", type: int16, unit: degC}", "8:58: error: 'degC' is not a UCUM unit", hint: "write 'Cel'"),
         BadDocument(tag: "{name: t, address: \"holding:0\", type: int16, unit: rpm}", "8:58: error: 'rpm' is not a UCUM unit", hint: "write '1/min'"),
@@ -88,7 +88,7 @@ extension String {
         BadDocument(tag: "{name: t, address: \"holding:1\"}", "8:7: error: tag has no 'type'"),
         BadDocument(tag: "{name: \"a b\", address: \"holding:1\", type: int16}", "8:14: error: 'a b' is not a name of letters, digits, '_', '-', '.' and '/', beginning with a letter or digit, at most 128 characters"),
         BadDocument(tag: "{name: t, address: \"holding:1\", type: int16, unit: }", "8:58: error: expected a UCUM unit, got nothing"),
-        BadDocument(tag: "[1, 2]", "8:7: error: expected a mapping (name, address, type, length, byteOrder, scale, offset, unit, scanGroup, deadband, access, limits, range, description, score), got a list"),
+        BadDocument(tag: "[1, 2]", "8:7: error: expected a mapping (name, address, type, length, byteOrder, scale, offset, unit, scanGroup, deadband, access, limits, range, description, score, byte, bitCount, fractionBits, encoding, fill, count, stride, table, valid, notAvailable, labels, bits), got a list"),
         BadDocument(tag: "{name: t, address: \"holding:1\", type: int16, unit: \"${UNIT}\"}", "8:58: error: environment variable 'UNIT' is not set", hint: "set it, or give a default: ${UNIT:-value}"),
         BadDocument(tag: "{name: t, address: \"holding:1\", type: int16, unit: \"${UNIT\"}", "8:58: error: '${' has no closing '}'"),
         BadDocument(tag: "{name: t, address: \"holding:1\", type: int16, unit: !!str Cel, unit: K}", "8:69: error: key 'unit' is given more than once in the same mapping (first at line 8)"),

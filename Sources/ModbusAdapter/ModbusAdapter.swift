@@ -4,12 +4,15 @@ package import Telemetry
 /// One Modbus unit on a line.
 ///
 /// An exception becomes the status of the tags of its request. When a block is refused for an address or a value in it (exceptions
-/// 02 and 03), it is split until only the refused tags are alone; the split is kept as long as the adapter lives.
+/// 02 and 03), it is searched until only the refused tags are alone; what was found is remembered (`ReadLearner`).
 package actor ModbusAdapter: ProtocolAdapter {
     private let name: String
     private let line: ModbusLine
     private let unit: UInt8
-    private var prepared: [StreamID: [PreparedRequest]] = [:]
+    var prepared: [StreamID: PreparedReads] = [:]
+    var learner: ReadLearner
+    let monitor: PlanMonitor?
+    let time: any TimeSource
     private var registers = [UInt16](repeating: 0, count: ModbusAdapter.registersPerRequestMax)
     private var bits = [UInt8](repeating: 0, count: ModbusAdapter.bitsPerRequestMax)
     private var silentPolls = 0
@@ -25,12 +28,19 @@ package actor ModbusAdapter: ProtocolAdapter {
 
     /// What the protocol lets a request carry. Areas are the function codes that read them: 1 coils, 2 discrete inputs,
     /// 3 holding registers, 4 input registers.
-    package static let limits = ReadLimits(holeMax: 16) { $0 <= 2 ? bitsPerRequestMax : registersPerRequestMax }
+    package static let limits = ReadLimits(bytesPerUnit: { $0 <= 2 ? 0.125 : 2 }) { $0 <= 2 ? bitsPerRequestMax : registersPerRequestMax }
 
-    package init(name: String, line: ModbusLine, unit: UInt8) {
+    /// `remembered` is what an earlier run learned of the same device; `monitor` is told what this one learns.
+    package init(
+        name: String, line: ModbusLine, unit: UInt8, reading: ModbusReadSettings = ModbusReadSettings(), remembered: LearnedReads? = nil,
+        monitor: PlanMonitor? = nil, time: any TimeSource = SystemTime()
+    ) {
         self.name = name
         self.line = line
         self.unit = unit
+        self.monitor = monitor
+        self.time = time
+        learner = ReadLearner(limits: reading.limits(on: line.endpoint), remembered: remembered, at: time.now)
     }
 
     package func connect() async throws {
@@ -41,26 +51,18 @@ package actor ModbusAdapter: ProtocolAdapter {
                 .connectionFailed, resource: "device \(name)", operation: "connect", "the device cannot be reached", cause: error)
         }
         silentPolls = 0
+        learner.didConnect(at: time.now)
     }
+
+    /// Forgets what was learned of the device's addresses: it is known to be another one now.
+    package func forgetLearned() { learner.forget() }
 
     package func disconnect() async { line.close() }
 
     package func read(_ plan: ReadPlan, at time: Timestamp) async throws -> PollResult { try poll(plan, at: time) }
 
-    private struct PreparedRequest {
-        var request: ReadRequest
-        var fields: [ReadField]
-        var decoder: RegisterDecoder
-
-        init(_ request: ReadRequest, fields: [ReadField], descriptor: StreamDescriptor) {
-            self.request = request
-            self.fields = fields
-            decoder = RegisterDecoder(request: request, fields: fields, descriptor: descriptor)
-        }
-    }
-
     /// What a poll has gathered so far.
-    private struct Poll {
+    struct Poll {
         var batch: SampleBatch
         var statuses: [(tag: Int, status: StatusCode)] = []
         var reasons: [String] = []
@@ -72,43 +74,59 @@ package actor ModbusAdapter: ProtocolAdapter {
         }
     }
 
-    private func poll(_ plan: ReadPlan, at time: Timestamp) throws(GatewayError) -> PollResult {
-        var requests =
-            prepared[plan.stream]
-            ?? plan.requests.map { PreparedRequest($0, fields: Array(plan.fields[$0.fields]), descriptor: plan.descriptor) }
-        var poll = Poll(batch: SampleBatch(stream: plan.stream, descriptor: plan.descriptor, time: time, status: .good))
+    private func poll(_ plan: ReadPlan, at stamp: Timestamp) throws(GatewayError) -> PollResult {
+        let start = time.now
+        let reads = reads(for: plan, at: start)
+        let requests = reads.requests
+        learner.beginPoll()
+        var poll = Poll(
+            batch: SampleBatch(stream: plan.stream, descriptor: plan.descriptor, time: stamp, status: .good), statuses: reads.refused,
+            reasons: reads.refusedReasons)
+        var last = start
+        var isUndisturbed = true
+        var isSilent = false
         var index = 0
-        while index < requests.count {
-            do throws(RequestFailure) {
-                try carryOut(requests[index], into: &poll)
-                poll.hadAnswer = true
-            } catch {
-                switch error {
-                case .exception(let code):
+        do throws(RequestFailure) {
+            while index < requests.count, !isSilent {
+                do throws(RequestFailure) {
+                    try carryOut(requests[index], into: &poll)
                     poll.hadAnswer = true
-                    if code == 2 || code == 3, let halves = split(requests[index], plan.descriptor) {
-                        requests.replaceSubrange(index...index, with: halves)
-                        continue
+                    let now = time.now
+                    learner.noteRead(requests[index].request, seconds: last.duration(to: now).inSeconds)
+                    last = now
+                } catch {
+                    isUndisturbed = false
+                    switch error {
+                    case .exception(let code):
+                        poll.hadAnswer = true
+                        if try investigate(requests[index], code: code, reads, into: &poll) {
+                            let reason = "\(describe(requests[index].request)): no answer in time"
+                            poll.refuse(requests[(index + 1)...].flatMap(\.fields), .badTimeout, reason)
+                            isSilent = true
+                        }
+                        last = time.now
+                    case .timeout:
+                        // The unit is silent: to ask on would only make everybody on the line wait as often.
+                        let reason = "\(describe(requests[index].request)): no answer in time"
+                        poll.refuse(requests[index...].flatMap(\.fields), .badTimeout, reason)
+                        isSilent = true
+                    case .invalidReply(let text):
+                        poll.refuse(
+                            requests[index].fields, .badCommunicationError, "\(describe(requests[index].request)): invalid reply: \(text)")
+                        last = time.now
+                    case .disconnected: throw error
                     }
-                    let meaning = ModbusException(code)
-                    poll.refuse(requests[index].fields, meaning.status, "\(describe(requests[index].request)): \(meaning)")
-                case .timeout:
-                    // The unit is silent: to ask on would only make everybody on the line wait as often.
-                    let reason = "\(describe(requests[index].request)): no answer in time"
-                    poll.refuse(requests[index...].flatMap(\.fields), .badTimeout, reason)
-                    index = requests.count
-                case .invalidReply(let text):
-                    poll.refuse(
-                        requests[index].fields, .badCommunicationError, "\(describe(requests[index].request)): invalid reply: \(text)")
-                case .disconnected(let text):
-                    line.close()
-                    throw GatewayError(
-                        .connectionLost, resource: "device \(name)", operation: "read", "\(describe(requests[index].request)): \(text)")
                 }
+                index += 1
             }
-            index += 1
+            if isUndisturbed, poll.hadAnswer { monitor?.polled(stream: plan.stream, seconds: start.duration(to: last).inSeconds) }
+            if !isSilent, learner.isTrialDue(at: last) || requests.isEmpty || reads.lengthTrial != nil { try tryAgain(reads, into: &poll) }
+        } catch {
+            line.close()
+            let place = index < requests.count ? describe(requests[index].request) : "unit \(unit)"
+            let text = if case .disconnected(let text) = error { text } else { "\(error)" }
+            throw GatewayError(.connectionLost, resource: "device \(name)", operation: "read", "\(place): \(text)")
         }
-        prepared[plan.stream] = requests
         try countSilence(poll)
         poll.batch.quality = qualityRuns(poll.statuses, tagCount: plan.descriptor.tags.count)
         return PollResult(batch: poll.batch, reasons: poll.reasons)
@@ -125,7 +143,7 @@ package actor ModbusAdapter: ProtocolAdapter {
             "no valid answer in \(ModbusAdapter.silentPollsMax) polls: \(poll.reasons.joined(separator: "; "))")
     }
 
-    private func carryOut(_ prepared: PreparedRequest, into poll: inout Poll) throws(RequestFailure) {
+    func carryOut(_ prepared: PreparedRequest, into poll: inout Poll) throws(RequestFailure) {
         let request = prepared.request
         var unusable: [Int] = []
         if request.area <= 2 {
@@ -161,28 +179,6 @@ package actor ModbusAdapter: ProtocolAdapter {
         }
     }
 
-    /// Two requests for what one asked, cut at the widest hole between its fields, else in the middle; `nil` for a single field
-    /// (or fields that share registers and cannot be told apart).
-    private func split(_ prepared: PreparedRequest, _ descriptor: StreamDescriptor) -> [PreparedRequest]? {
-        let fields = prepared.fields
-        var best: (index: Int, hole: Int, offCentre: Int)?
-        var end = 0
-        for index in fields.indices.dropFirst() {
-            end = max(end, fields[index - 1].start + fields[index - 1].count)
-            guard fields[index].start >= end else { continue }
-            let candidate = (index: index, hole: fields[index].start - end, offCentre: abs(2 * index - fields.count))
-            if best.map({ ($0.hole, -$0.offCentre) < (candidate.hole, -candidate.offCentre) }) ?? true { best = candidate }
-        }
-        guard let cut = best?.index else { return nil }
-        return [fields[..<cut], fields[cut...]].map { half in
-            let start = half[half.startIndex].start
-            let end = half.reduce(start) { max($0, $1.start + $1.count) }
-            let request = ReadRequest(
-                area: prepared.request.area, start: start, count: end - start, fields: half.startIndex..<half.endIndex)
-            return PreparedRequest(request, fields: Array(half), descriptor: descriptor)
-        }
-    }
-
     private func qualityRuns(_ statuses: [(tag: Int, status: StatusCode)], tagCount: Int) -> [QualityRun] {
         guard !statuses.isEmpty else { return [QualityRun(count: tagCount, status: .good)] }
         var byTag = [StatusCode](repeating: .good, count: tagCount)
@@ -190,7 +186,7 @@ package actor ModbusAdapter: ProtocolAdapter {
         return QualityRun.runs(of: byTag)
     }
 
-    private func describe(_ request: ReadRequest) -> String {
+    func describe(_ request: ReadRequest) -> String {
         let area = ["coils", "discrete inputs", "holding registers", "input registers"][Int(request.area) - 1]
         return "unit \(unit), \(area) \(request.start)…\(request.start + request.count - 1)"
     }

@@ -82,7 +82,8 @@ package struct GatewayService: Sendable {
         let clock = ClockService(time: time, log: log, logger: logger)
         clock.begin()
         let builder = SiteBuilder(site: site)
-        let devices = try builder.devices(log: log)
+        let plans = PlanStore(folder: site.log.path)
+        let devices = try builder.devices(log: log, known: plans.load())
         let runners = devices.map { device in
             DeviceRunner(name: device.name, adapter: device.adapter, groups: device.groups, log: log, time: time, logger: logger)
         }
@@ -103,8 +104,14 @@ package struct GatewayService: Sendable {
         }
         let diagnostics = DiagnosticsService(log: log, time: time, devices: zip(devices, runners).map { ($0.name, $1.monitor) })
         services.append(service("diagnostics") { try await diagnostics.run() })
+        let planning = PlanningService(log: log, time: time, store: plans, devices: devices.map(watched), logger: logger)
+        services.append(service("planning") { try await planning.run() })
         for (device, runner) in zip(devices, runners) { services.append(service("device \(device.name)") { try await runner.run() }) }
         return services
+    }
+
+    private func watched(_ device: SiteBuilder.PreparedDevice) -> PlanningService.Watched {
+        .init(device: device.name, key: device.plansKey, groups: device.groups.map(\.plan.descriptor.group), monitor: device.plans)
     }
 
     private func announce(epoch: UInt32) {
@@ -148,6 +155,9 @@ package struct GatewayService: Sendable {
     private func streams(log: any TelemetryLog, devices: [SiteBuilder.PreparedDevice]) throws -> [StreamID] {
         var streams = devices.flatMap { $0.groups.map(\.plan.stream) }
         streams += try devices.map { try log.register(DiagnosticsStream.descriptor(device: $0.name)) }
+        streams += try devices.map {
+            try log.register(PlanningService.descriptor(device: $0.name, groups: $0.groups.map(\.plan.descriptor.group)))
+        }
         if site.scoring.isEnabled {
             streams += try site.assets.map { try log.register(HealthStream.descriptor(asset: $0.name)) }
         }

@@ -14,12 +14,16 @@ struct SiteBuilder {
         let name: String
         let adapter: ModbusAdapter
         let groups: [Acquisition.ScanGroup]
+        /// What the adapter learns of reading the device, and what that is kept under.
+        let plans: PlanMonitor
+        let plansKey: String
     }
 
-    /// Registers every stream of every device and plans its requests. Devices that name the same line share its connection.
+    /// Registers every stream of every device and plans its requests. Devices that name the same line share its connection. `known` is what an
+    /// earlier run learned of them.
     ///
     /// Throws when the catalogue of the log cannot be written, or a tag cannot be read in one request.
-    func devices(log: any TelemetryLog) throws -> [PreparedDevice] {
+    func devices(log: any TelemetryLog, known: [String: PlanStore.Entry] = [:]) throws -> [PreparedDevice] {
         var lines: [ModbusEndpoint: ModbusLine] = [:]
         return try site.devices.enumerated().map { index, device in
             let endpoint = SiteBuilder.endpoint(of: device.connection)
@@ -27,18 +31,23 @@ struct SiteBuilder {
                 lines[endpoint]
                 ?? ModbusLine(endpoint, responseTimeout: device.responseTimeout, connectTimeout: device.connectTimeout)
             lines[endpoint] = line
+            let settings = SiteBuilder.settings(device.reading)
             let groups = try device.scanGroups.map { group in
                 let tags = device.tags(of: group.name)
                 let descriptor = StreamDescriptor(device: device.name, group: group.name, tags: tags.map(\.tag))
                 let plan = try ReadPlanner.plan(
                     stream: try log.register(descriptor), descriptor: descriptor,
-                    fields: tags.enumerated().map { SiteBuilder.field($0.element, tag: $0.offset) }, limits: ModbusAdapter.limits)
+                    fields: tags.enumerated().map { SiteBuilder.field($0.element, tag: $0.offset) }, limits: settings.limits(on: endpoint))
                 // Spread evenly over the period, so that devices do not all ask for the processor at the same moment.
                 let phase = Duration.nanoseconds(group.period.nanoseconds / Int64(site.devices.count) * Int64(index + 1))
                 return Acquisition.ScanGroup(plan: plan, period: group.period, phase: phase, deadbands: tags.map(\.deadband))
             }
-            let adapter = ModbusAdapter(name: device.name, line: line, unit: SiteBuilder.unit(of: device.connection))
-            return PreparedDevice(name: device.name, adapter: adapter, groups: groups)
+            let plans = PlanMonitor()
+            let key = PlanStore.key(of: device)
+            let adapter = ModbusAdapter(
+                name: device.name, line: line, unit: SiteBuilder.unit(of: device.connection), reading: settings,
+                remembered: known[key]?.learned, monitor: plans)
+            return PreparedDevice(name: device.name, adapter: adapter, groups: groups, plans: plans, plansKey: key)
         }
     }
 
@@ -59,6 +68,12 @@ struct SiteBuilder {
             }
             return AssetScorer(name: asset.name, members: members)
         }
+    }
+
+    static func settings(_ reading: ModbusReading) -> ModbusReadSettings {
+        ModbusReadSettings(
+            maxRegistersPerRead: reading.maxRegistersPerRead, maxBitsPerRead: reading.maxBitsPerRead, alignment: reading.alignment,
+            readsAcrossHoles: reading.holes == .learn)
     }
 
     static func endpoint(of connection: Connection) -> ModbusEndpoint {

@@ -20,13 +20,17 @@ struct DefinitionBuilder {
                 allowed: "at most \(StreamDescriptor.tagsMax)")
         }
         diagnostics += AddressOverlap.problems(of: tags.map { ($0.definition, $0.source.located("address")) }, file: file)
+        let reading = ModbusReading(spec.object("modbus"))
+        if let source = spec.object("modbus"), let problem = reading.problem(tags: tags.map(\.definition)) {
+            report(source, problem.key, problem.message, suggestion: problem.suggestion)
+        }
         guard let name = metadata.text("name"), let version = metadata.text("version"),
             let wireProtocol = spec.text("protocol").flatMap(ProtocolDefinition.WireProtocol.init(rawValue:))
         else { return nil }
         return ProtocolDefinition(
             name: name, version: version, description: metadata.text("description"), source: metadata.text("source"),
             verification: metadata.text("verification").flatMap(ProtocolDefinition.Verification.init(rawValue:)),
-            wireProtocol: wireProtocol, scanGroups: scanGroups, tags: tags.map(\.definition), file: file)
+            wireProtocol: wireProtocol, scanGroups: scanGroups, tags: tags.map(\.definition), file: file, reading: reading)
     }
 
     private mutating func buildScanGroups(_ spec: ObjectValue) -> [ScanGroup] {

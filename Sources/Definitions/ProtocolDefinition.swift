@@ -33,11 +33,15 @@ package struct ProtocolDefinition: Sendable, Equatable {
     package var tags: [TagDefinition]
     /// The file it was read from.
     package var file: String
+    /// How such a device may be read.
+    package var reading: ModbusReading
 
     package init(
         name: String, version: String, description: String? = nil, source: String? = nil,
-        verification: Verification? = nil, wireProtocol: WireProtocol, scanGroups: [ScanGroup], tags: [TagDefinition], file: String
+        verification: Verification? = nil, wireProtocol: WireProtocol, scanGroups: [ScanGroup], tags: [TagDefinition], file: String,
+        reading: ModbusReading = ModbusReading()
     ) {
+        self.reading = reading
         self.name = name
         self.version = version
         self.description = description

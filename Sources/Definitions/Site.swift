@@ -48,11 +48,15 @@ package struct Device: Sendable, Equatable {
     package var scanGroups: [ScanGroup]
     /// The definition's tags without the disabled ones.
     package var tags: [TagDefinition]
+    /// How the device may be read: the definition's settings with what is this device's own.
+    package var reading: ModbusReading
 
     package init(
         name: String, definition: ProtocolDefinition, connection: Connection, connectTimeout: Duration, responseTimeout: Duration,
-        patience: PatienceSettings = PatienceSettings(), scanGroups: [ScanGroup], tags: [TagDefinition]
+        patience: PatienceSettings = PatienceSettings(), scanGroups: [ScanGroup], tags: [TagDefinition],
+        reading: ModbusReading = ModbusReading()
     ) {
+        self.reading = reading
         self.name = name
         self.definition = definition
         self.connection = connection

@@ -84,6 +84,10 @@ struct SiteBuilder {
         if tags.isEmpty, !definition.tags.isEmpty {
             report(source, "disabledTags", "every tag of the device is disabled", suggestion: "remove the device, or leave a tag enabled")
         }
+        let reading = ModbusReading(source.object("modbus"), over: definition.reading)
+        if let own = source.object("modbus"), let problem = reading.problem(tags: tags) {
+            report(own, problem.key, problem.message, suggestion: problem.suggestion)
+        }
         let used = Set(tags.map(\.scanGroup))
         let scanGroups = definition.scanGroups.filter { used.contains($0.name) }.map {
             ScanGroup(name: $0.name, period: periods[$0.name] ?? $0.period)
@@ -93,7 +97,7 @@ struct SiteBuilder {
         else { return nil }
         return Device(
             name: name, definition: definition, connection: connection, connectTimeout: connectTimeout, responseTimeout: responseTimeout,
-            patience: patience, scanGroups: scanGroups, tags: tags)
+            patience: patience, scanGroups: scanGroups, tags: tags, reading: reading)
     }
 
     private mutating func buildPatience(_ source: ObjectValue) -> PatienceSettings? {

@@ -33,11 +33,12 @@ package enum DirectRead {
         }
         let line = ModbusLine(
             SiteBuilder.endpoint(of: device.connection), responseTimeout: device.responseTimeout, connectTimeout: device.connectTimeout)
-        let adapter = ModbusAdapter(name: name, line: line, unit: SiteBuilder.unit(of: device.connection))
+        let settings = SiteBuilder.settings(device.reading)
+        let adapter = ModbusAdapter(name: name, line: line, unit: SiteBuilder.unit(of: device.connection), reading: settings)
         let descriptor = StreamDescriptor(device: name, group: "read", tags: tags.map(\.tag))
         let plan = try ReadPlanner.plan(
             stream: StreamID(rawValue: 1), descriptor: descriptor,
-            fields: tags.enumerated().map { SiteBuilder.field($0.element, tag: $0.offset) }, limits: ModbusAdapter.limits)
+            fields: tags.enumerated().map { SiteBuilder.field($0.element, tag: $0.offset) }, limits: settings.limits(on: line.endpoint))
         try await adapter.connect()
         let result: PollResult
         do {

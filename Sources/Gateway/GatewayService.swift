@@ -94,6 +94,7 @@ package struct GatewayService: Sendable {
         clock.begin()
         let runtime = try SiteRuntime(site: site, version: version, log: log, time: time, logger: logger) { _ in true }
         let diagnostics = DiagnosticsService(log: log, time: time) { runtime.directory.devices }
+        let planning = PlanningService(log: log, time: time, store: runtime.plans, logger: logger) { runtime.directory.plans }
         let configuration = ConfigurationService(
             start: start, runtime: runtime, control: configuration, log: log, time: time, logger: logger)
         return [
@@ -111,6 +112,7 @@ package struct GatewayService: Sendable {
                 try await runtime.scoringHost.run()
             },
             service("diagnostics") { try await diagnostics.run() },
+            service("planning") { try await planning.run() },
             service("devices") {
                 await runtime.startDevices()
                 try await runtime.deviceHost.run()

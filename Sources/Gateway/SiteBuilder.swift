@@ -17,6 +17,9 @@ struct SiteBuilder {
         let patience: DevicePatience
         /// Where its answers are left for a firewall; `nil` where there is none before it.
         let latest: LatestRegisters?
+        /// What the adapter learns of reading the device, and what that is kept under.
+        let plans: PlanMonitor
+        let plansKey: String
         let lineKey: LineKey
         let line: ModbusLine
     }
@@ -44,11 +47,11 @@ struct SiteBuilder {
     }
 
     /// Registers the streams of the devices with these names and plans their requests. Devices that name the same line share its connection,
-    /// also with those that are `sharing` one already.
+    /// also with those that are `sharing` one already. `known` is what an earlier run learned of them.
     ///
     /// Throws when the catalogue of the log cannot be written, or a tag cannot be read in one request.
     func devices(
-        _ names: Set<String>, log: any TelemetryLog, sharing: [LineKey: ModbusLine] = [:]
+        _ names: Set<String>, log: any TelemetryLog, sharing: [LineKey: ModbusLine] = [:], known: [String: PlanStore.Entry] = [:]
     ) throws -> [PreparedDevice] {
         var lines = sharing
         let keys = lineKeys()
@@ -56,25 +59,29 @@ struct SiteBuilder {
             guard names.contains(device.name), let key = keys[device.name] else { return nil }
             let line = lines[key] ?? ModbusLine(key.endpoint, responseTimeout: key.responseTimeout, connectTimeout: key.connectTimeout)
             lines[key] = line
+            let settings = SiteBuilder.settings(device.reading)
             let groups = try device.scanGroups.map { group in
                 let tags = device.tags(of: group.name)
                 let descriptor = StreamDescriptor(device: device.name, group: group.name, tags: tags.map(\.tag))
                 let plan = try ReadPlanner.plan(
                     stream: try log.register(descriptor), descriptor: descriptor,
-                    fields: tags.enumerated().map { SiteBuilder.field($0.element, tag: $0.offset) }, limits: ModbusAdapter.limits)
+                    fields: tags.enumerated().map { SiteBuilder.field($0.element, tag: $0.offset) }, limits: settings.limits(on: key.endpoint))
                 // Spread evenly over the period, so that devices do not all ask for the processor at the same moment.
                 let phase = Duration.nanoseconds(group.period.nanoseconds / Int64(site.devices.count) * Int64(index + 1))
                 return Acquisition.ScanGroup(plan: plan, period: group.period, phase: phase, deadbands: tags.map(\.deadband))
             }
             let latest = isBehindFirewall(device.name) ? LatestRegisters() : nil
+            let plans = PlanMonitor()
+            let plansKey = PlanStore.key(of: device)
             let adapter = ModbusAdapter(
                 name: device.name, line: line, unit: SiteBuilder.unit(of: device.connection), retries: device.patience.retries,
-                latest: latest)
+                latest: latest, reading: settings, remembered: known[plansKey]?.learned, monitor: plans)
             let patience = DevicePatience(
                 demoteAfter: device.patience.demoteAfter, backoffInitial: device.patience.backoffInitial,
                 backoffMaximum: device.patience.backoffMaximum)
             return PreparedDevice(
-                name: device.name, adapter: adapter, groups: groups, patience: patience, latest: latest, lineKey: key, line: line)
+                name: device.name, adapter: adapter, groups: groups, patience: patience, latest: latest, plans: plans, plansKey: plansKey,
+                lineKey: key, line: line)
         }
     }
 
@@ -99,6 +106,12 @@ struct SiteBuilder {
             }
             return AssetScorer(name: asset.name, members: members)
         }
+    }
+
+    static func settings(_ reading: ModbusReading) -> ModbusReadSettings {
+        ModbusReadSettings(
+            maxRegistersPerRead: reading.maxRegistersPerRead, maxBitsPerRead: reading.maxBitsPerRead, alignment: reading.alignment,
+            readsAcrossHoles: reading.holes == .learn)
     }
 
     static func endpoint(of connection: Connection) -> ModbusEndpoint {

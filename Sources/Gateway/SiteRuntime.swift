@@ -28,6 +28,8 @@ actor SiteRuntime {
     nonisolated let firewallHost: UnitHost
     /// The devices there are now, for the diagnostics.
     nonisolated let directory: DeviceDirectory
+    /// What was learned of reading the devices.
+    nonisolated let plans: PlanStore
 
     private(set) var site: Site
     private var devices: [String: RunningDevice]
@@ -60,13 +62,14 @@ actor SiteRuntime {
         scoringHost = UnitHost(kind: "service", time: time, logger: logger)
         firewallHost = UnitHost(kind: "firewall", time: time, logger: logger)
         directory = DeviceDirectory()
+        plans = PlanStore(folder: site.log.path)
         let builder = SiteBuilder(site: site)
         var devices: [String: RunningDevice] = [:]
-        for device in try builder.devices(Set(site.devices.map(\.name)), log: log) {
+        for device in try builder.devices(Set(site.devices.map(\.name)), log: log, known: plans.load()) {
             devices[device.name] = SiteRuntime.running(device, log: log, time: time, logger: logger)
         }
         self.devices = devices
-        directory.replace(site.devices.compactMap { device in devices[device.name].map { (device.name, $0.runner.monitor) } })
+        directory.replace(site.devices.compactMap { devices[$0.name] })
         let factory = RouteFactory(site: site, version: version, log: log, time: time, logger: logger)
         let streams = try SiteRuntime.streams(of: site, devices: devices, log: log)
         var routes: [String: Uplink.Route] = [:]
@@ -95,6 +98,10 @@ actor SiteRuntime {
         let present = site.devices.compactMap { devices[$0.name] }
         var streams = present.flatMap { $0.prepared.groups.map(\.plan.stream) }
         streams += try present.map { try log.register(DiagnosticsStream.descriptor(device: $0.prepared.name)) }
+        streams += try present.map { device in
+            let groups = device.prepared.groups.map(\.plan.descriptor.group)
+            return try log.register(PlanningService.descriptor(device: device.prepared.name, groups: groups))
+        }
         if site.scoring.isEnabled {
             streams += try site.assets.map { try log.register(HealthStream.descriptor(asset: $0.name)) }
         }
@@ -183,7 +190,7 @@ actor SiteRuntime {
         let kept = devices.filter { !touched.contains($0.key) }
         let lines = Dictionary(kept.values.map { ($0.prepared.lineKey, $0.prepared.line) }, uniquingKeysWith: { first, _ in first })
         var nextDevices = kept
-        for device in try builder.devices(touched, log: log, sharing: lines) {
+        for device in try builder.devices(touched, log: log, sharing: lines, known: plans.load()) {
             nextDevices[device.name] = SiteRuntime.running(device, log: log, time: time, logger: logger)
         }
         let streams = try SiteRuntime.streams(of: next, devices: nextDevices, log: log) + ownStreams
@@ -203,7 +210,7 @@ actor SiteRuntime {
         site = next
         devices = nextDevices
         routes = nextRoutes
-        directory.replace(next.devices.compactMap { device in nextDevices[device.name].map { (device.name, $0.runner.monitor) } })
+        directory.replace(next.devices.compactMap { nextDevices[$0.name] })
         for route in routes.values { route.retain(streams: streams) }
         await update(assets)
         for name in touchedRoutes.sorted() { await startRoute(name) }
@@ -250,11 +257,22 @@ actor SiteRuntime {
     }
 }
 
-/// The devices there are now, with where they leave their status.
+/// The devices there are now, with where they leave their status and what they learn.
 final class DeviceDirectory: Sendable {
-    private let entries = Mutex<[(name: String, monitor: DeviceMonitor)]>([])
+    private let entries = Mutex<[SiteRuntime.RunningDevice]>([])
 
-    var devices: [(name: String, monitor: DeviceMonitor)] { entries.withLock { $0 } }
+    var devices: [(name: String, monitor: DeviceMonitor)] { entries.withLock { $0.map { ($0.prepared.name, $0.runner.monitor) } } }
 
-    func replace(_ devices: [(name: String, monitor: DeviceMonitor)]) { entries.withLock { $0 = devices } }
+    var plans: [PlanningService.Watched] {
+        entries.withLock { devices in
+            devices.map { device in
+                let prepared = device.prepared
+                return .init(
+                    device: prepared.name, key: prepared.plansKey, groups: prepared.groups.map(\.plan.descriptor.group),
+                    monitor: prepared.plans)
+            }
+        }
+    }
+
+    func replace(_ devices: [SiteRuntime.RunningDevice]) { entries.withLock { $0 = devices } }
 }

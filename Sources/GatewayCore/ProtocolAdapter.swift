@@ -67,19 +67,6 @@ package struct ReadPlan: Sendable {
     }
 }
 
-/// What a protocol lets one request carry.
-package struct ReadLimits: Sendable {
-    /// Most units per request, by area.
-    package var unitsPerRequest: @Sendable (_ area: UInt8) -> Int
-    /// Read over holes of at most this many units, where that saves a request.
-    package var holeMax: Int
-
-    package init(holeMax: Int, unitsPerRequest: @escaping @Sendable (_ area: UInt8) -> Int) {
-        self.holeMax = holeMax
-        self.unitsPerRequest = unitsPerRequest
-    }
-}
-
 /// A poll's outcome: the samples, and for people what was wrong with the Bad ones.
 package struct PollResult: Sendable {
     package var batch: SampleBatch

@@ -5,7 +5,7 @@ package import Telemetry
 /// One Modbus unit on a line.
 ///
 /// An exception becomes the status of the tags of its request. When a block is refused for an address or a value in it (exceptions
-/// 02 and 03), it is split until only the refused tags are alone; the split is kept as long as the adapter lives.
+/// 02 and 03), it is searched until only the refused tags are alone; what was found is remembered (`ReadLearner`).
 package actor ModbusAdapter: ProtocolAdapter, LineSharing {
     let name: String
     let line: ModbusLine
@@ -14,7 +14,9 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
     private let retries: Int
     private let responseTimeout: Duration?
     private let latest: LatestRegisters?
-    private var prepared: [StreamID: [PreparedRequest]] = [:]
+    var prepared: [StreamID: PreparedReads] = [:]
+    var learner: ReadLearner
+    let monitor: PlanMonitor?
     var registers = [UInt16](repeating: 0, count: ModbusAdapter.registersPerRequestMax)
     var bits = [UInt8](repeating: 0, count: ModbusAdapter.bitsPerRequestMax)
     /// Whether the last poll brought an answer.
@@ -30,14 +32,15 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
 
     /// What the protocol lets a request carry. Areas are the function codes that read them: 1 coils, 2 discrete inputs,
     /// 3 holding registers, 4 input registers.
-    package static let limits = ReadLimits(holeMax: 16) { $0 <= 2 ? bitsPerRequestMax : registersPerRequestMax }
+    package static let limits = ReadLimits(bytesPerUnit: { $0 <= 2 ? 0.125 : 2 }) { $0 <= 2 ? bitsPerRequestMax : registersPerRequestMax }
 
     /// `retries`: how often a request without a valid answer is sent again, while the device answers others. `responseTimeout`: where the
-    /// unit's is not the line's. `latest`: where answers are left for others.
+    /// unit's is not the line's. `latest`: where answers are left for others. `remembered` is what an earlier run learned of the same device;
+    /// `monitor` is told what this one learns.
     package init(
-        name: String, line: ModbusLine, unit: UInt8, responseTimeout: Duration? = nil, retries: Int = 0,
-        time: any TimeSource = SystemTime(),
-        latest: LatestRegisters? = nil
+        name: String, line: ModbusLine, unit: UInt8, responseTimeout: Duration? = nil, retries: Int = 0, latest: LatestRegisters? = nil,
+        reading: ModbusReadSettings = ModbusReadSettings(), remembered: LearnedReads? = nil, monitor: PlanMonitor? = nil,
+        time: any TimeSource = SystemTime()
     ) {
         self.name = name
         self.line = line
@@ -46,6 +49,8 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
         self.retries = retries
         self.time = time
         self.latest = latest
+        self.monitor = monitor
+        learner = ReadLearner(limits: reading.limits(on: line.endpoint), remembered: remembered, at: time.now)
     }
 
     package func connect() async throws {
@@ -57,26 +62,18 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
                 .connectionFailed, resource: "device \(name)", operation: "connect", "the device cannot be reached", cause: error)
         }
         isAnswering = false
+        learner.didConnect(at: time.now)
     }
 
     package func disconnect() async { line.leave(name) }
 
+    /// Forgets what was learned of the device's addresses: it is known to be another one now.
+    package func forgetLearned() { learner.forget() }
+
     package func read(_ plan: ReadPlan, at time: Timestamp) async throws -> PollResult { try await poll(plan, at: time) }
 
-    private struct PreparedRequest {
-        var request: ReadRequest
-        var fields: [ReadField]
-        var decoder: RegisterDecoder
-
-        init(_ request: ReadRequest, fields: [ReadField], descriptor: StreamDescriptor) {
-            self.request = request
-            self.fields = fields
-            decoder = RegisterDecoder(request: request, fields: fields, descriptor: descriptor)
-        }
-    }
-
     /// What a poll has gathered so far.
-    private struct Poll {
+    struct Poll {
         var batch: SampleBatch
         var statuses: [(tag: Int, status: StatusCode)] = []
         var reasons: [String] = []
@@ -92,45 +89,64 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
         }
     }
 
-    private func poll(_ plan: ReadPlan, at time: Timestamp) async throws(GatewayError) -> PollResult {
-        var requests =
-            prepared[plan.stream]
-            ?? plan.requests.map { PreparedRequest($0, fields: Array(plan.fields[$0.fields]), descriptor: plan.descriptor) }
-        var poll = Poll(batch: SampleBatch(stream: plan.stream, descriptor: plan.descriptor, time: time, status: .good))
+    private func poll(_ plan: ReadPlan, at stamp: Timestamp) async throws(GatewayError) -> PollResult {
+        let start = time.now
+        let reads = reads(for: plan, at: start)
+        let requests = reads.requests
+        learner.beginPoll()
+        var poll = Poll(
+            batch: SampleBatch(stream: plan.stream, descriptor: plan.descriptor, time: stamp, status: .good), statuses: reads.refused,
+            reasons: reads.refusedReasons)
+        var last = start
+        var isUndisturbed = true
+        var isSilent = false
         var index = 0
-        while index < requests.count {
-            // Between two requests the other units on the line have their turn.
-            if index > 0 { await DedicatedThread.giveWay() }
-            do throws(RequestFailure) {
-                try attempt(requests[index], into: &poll)
-                poll.hadAnswer = true
-            } catch {
-                switch error {
-                case .exception(let code):
-                    poll.hadAnswer = true
-                    if code == 2 || code == 3, let halves = split(requests[index], plan.descriptor) {
-                        requests.replaceSubrange(index...index, with: halves)
-                        continue
-                    }
-                    let meaning = ModbusException(code)
-                    poll.refuse(requests[index].fields, meaning.status, "\(describe(requests[index].request)): \(meaning)")
-                case .timeout:
-                    // The unit is silent: to ask on would only make everybody on the line wait as often.
-                    let reason = "\(describe(requests[index].request)): no answer in time"
-                    poll.refuse(requests[index...].flatMap(\.fields), .badTimeout, reason)
-                    index = requests.count
-                case .invalidReply(let text):
-                    poll.refuse(
-                        requests[index].fields, .badCommunicationError, "\(describe(requests[index].request)): invalid reply: \(text)")
-                case .disconnected(let text):
-                    line.close()
-                    throw GatewayError(
-                        .connectionLost, resource: "device \(name)", operation: "read", "\(describe(requests[index].request)): \(text)")
+        do throws(RequestFailure) {
+            while index < requests.count, !isSilent {
+                // Between two requests the other units on the line have their turn.
+                if index > 0 {
+                    await DedicatedThread.giveWay()
+                    last = time.now
                 }
+                do throws(RequestFailure) {
+                    try attempt(requests[index], into: &poll)
+                    poll.hadAnswer = true
+                    let now = time.now
+                    learner.noteRead(requests[index].request, seconds: last.duration(to: now).inSeconds)
+                    last = now
+                } catch {
+                    isUndisturbed = false
+                    switch error {
+                    case .exception(let code):
+                        poll.hadAnswer = true
+                        if try investigate(requests[index], code: code, reads, into: &poll) {
+                            let reason = "\(describe(requests[index].request)): no answer in time"
+                            poll.refuse(requests[(index + 1)...].flatMap(\.fields), .badTimeout, reason)
+                            isSilent = true
+                        }
+                        last = time.now
+                    case .timeout:
+                        // The unit is silent: to ask on would only make everybody on the line wait as often.
+                        let reason = "\(describe(requests[index].request)): no answer in time"
+                        poll.refuse(requests[index...].flatMap(\.fields), .badTimeout, reason)
+                        isSilent = true
+                    case .invalidReply(let text):
+                        poll.refuse(
+                            requests[index].fields, .badCommunicationError, "\(describe(requests[index].request)): invalid reply: \(text)")
+                        last = time.now
+                    case .disconnected: throw error
+                    }
+                }
+                index += 1
             }
-            index += 1
+            if isUndisturbed, poll.hadAnswer { monitor?.polled(stream: plan.stream, seconds: start.duration(to: last).inSeconds) }
+            if !isSilent, learner.isTrialDue(at: last) || requests.isEmpty || reads.lengthTrial != nil { try tryAgain(reads, into: &poll) }
+        } catch {
+            line.close()
+            let place = index < requests.count ? describe(requests[index].request) : "unit \(unit)"
+            let text = if case .disconnected(let text) = error { text } else { "\(error)" }
+            throw GatewayError(.connectionLost, resource: "device \(name)", operation: "read", "\(place): \(text)")
         }
-        prepared[plan.stream] = requests
         isAnswering = poll.hadAnswer
         poll.batch.quality = qualityRuns(poll.statuses, tagCount: plan.descriptor.tags.count)
         if !poll.flaws.isEmpty { poll.reasons.append(poll.flaws.summary(of: plan.descriptor)) }
@@ -160,7 +176,7 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
         }
     }
 
-    private func carryOut(_ prepared: PreparedRequest, into poll: inout Poll) throws(RequestFailure) {
+    func carryOut(_ prepared: PreparedRequest, into poll: inout Poll) throws(RequestFailure) {
         let request = prepared.request
         let start = latest.map { _ in time.now }
         var unusable: [ValueFlaw] = []
@@ -203,28 +219,6 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
             latest.store(area, start: request.start, values: bits[..<request.count].map { UInt16($0) }, at: start)
         } else {
             latest.store(area, start: request.start, values: registers[..<request.count], at: start)
-        }
-    }
-
-    /// Two requests for what one asked, cut at the widest hole between its fields, else in the middle; `nil` for a single field
-    /// (or fields that share registers and cannot be told apart).
-    private func split(_ prepared: PreparedRequest, _ descriptor: StreamDescriptor) -> [PreparedRequest]? {
-        let fields = prepared.fields
-        var best: (index: Int, hole: Int, offCentre: Int)?
-        var end = 0
-        for index in fields.indices.dropFirst() {
-            end = max(end, fields[index - 1].start + fields[index - 1].count)
-            guard fields[index].start >= end else { continue }
-            let candidate = (index: index, hole: fields[index].start - end, offCentre: abs(2 * index - fields.count))
-            if best.map({ ($0.hole, -$0.offCentre) < (candidate.hole, -candidate.offCentre) }) ?? true { best = candidate }
-        }
-        guard let cut = best?.index else { return nil }
-        return [fields[..<cut], fields[cut...]].map { half in
-            let start = half[half.startIndex].start
-            let end = half.reduce(start) { max($0, $1.start + $1.count) }
-            let request = ReadRequest(
-                area: prepared.request.area, start: start, count: end - start, fields: half.startIndex..<half.endIndex)
-            return PreparedRequest(request, fields: Array(half), descriptor: descriptor)
         }
     }
 

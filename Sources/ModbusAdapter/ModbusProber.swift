@@ -17,13 +17,15 @@ package actor ModbusProber {
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { line.executor }
 
+    private static let user = "probe"
+
     package init(line: ModbusLine, unit: UInt8) {
         self.line = line
         self.unit = unit
     }
 
     /// Throws a `GatewayError` when the device cannot be reached.
-    package func connect() throws { try line.open() }
+    package func connect() throws { try line.open(for: ModbusProber.user) }
 
     package func disconnect() { line.close() }
 
@@ -55,7 +57,7 @@ package actor ModbusProber {
         case .invalidReply(let text): return .nothing("invalid reply: \(text)")
         case .disconnected(let text):
             line.close()
-            try line.open()
+            try line.open(for: ModbusProber.user)
             return .nothing(text)
         }
     }

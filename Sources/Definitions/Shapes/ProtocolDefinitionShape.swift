@@ -37,6 +37,7 @@ enum ProtocolDefinitionShape {
                 required: "scanGroups",
                 .map(key: .name, .duration(.milliseconds(1)...(.seconds(86_400))), count: 1...64),
                 "Names of scan groups and how often each is read. The first one is the default of the tags."),
+            Field("modbus", .object(ModbusReadingShape.definition), "How the device may be read, where it allows less than Modbus does."),
             Field(required: "tags", .list(.object(tag), count: 1...Telemetry.StreamDescriptor.tagsMax), "The values of the device."),
         ])
 

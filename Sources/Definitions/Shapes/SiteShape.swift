@@ -56,6 +56,7 @@ enum SiteShape {
             Field(
                 "scanGroups", .map(key: .name, .duration(.milliseconds(1)...(.seconds(86_400))), count: 1...64),
                 "Other periods for scan groups of the definition."),
+            Field("modbus", .object(ModbusReadingShape.device), "How this device may be read, where it differs from its definition."),
             Field(
                 "disabledTags", .list(.text(.tagName), count: 0...65_535), "Tags of the definition that this device does not have."),
         ])

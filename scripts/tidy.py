@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "Scoring": {"Telemetry"},
     "Sparkplug": {"Telemetry"},
     "Uplink": CORE | {"Sparkplug", "CMosquitto"},
-    "Identity": {"Telemetry", "COpenSSL"},
+    "Identity": CORE | {"COpenSSL"},
     "PlantSimulation": {"Telemetry"},
     "Gateway": CORE | {"Definitions", "Acquisition", "ModbusAdapter", "Historian", "Scoring", "Sparkplug", "Uplink", "Identity"},
     "indusedge": CORE | {"Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink"},

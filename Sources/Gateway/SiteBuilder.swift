@@ -23,9 +23,7 @@ struct SiteBuilder {
         var lines: [ModbusEndpoint: ModbusLine] = [:]
         return try site.devices.enumerated().map { index, device in
             let endpoint = SiteBuilder.endpoint(of: device.connection)
-            let line =
-                lines[endpoint]
-                ?? ModbusLine(endpoint, responseTimeout: device.responseTimeout, connectTimeout: device.connectTimeout)
+            let line = lines[endpoint] ?? SiteBuilder.line(to: device)
             lines[endpoint] = line
             let groups = try device.scanGroups.map { group in
                 let tags = device.tags(of: group.name)
@@ -37,7 +35,7 @@ struct SiteBuilder {
                 let phase = Duration.nanoseconds(group.period.nanoseconds / Int64(site.devices.count) * Int64(index + 1))
                 return Acquisition.ScanGroup(plan: plan, period: group.period, phase: phase, deadbands: tags.map(\.deadband))
             }
-            let adapter = ModbusAdapter(name: device.name, line: line, unit: SiteBuilder.unit(of: device.connection))
+            let adapter = ModbusAdapter(name: device.name, line: line, unit: SiteBuilder.unit(of: device.connection), responseTimeout: device.responseTimeout)
             return PreparedDevice(name: device.name, adapter: adapter, groups: groups)
         }
     }
@@ -61,33 +59,10 @@ struct SiteBuilder {
         }
     }
 
-    static func endpoint(of connection: Connection) -> ModbusEndpoint {
-        switch connection {
-        case .modbusTCP(let tcp): .tcp(host: tcp.host, port: UInt16(tcp.port))
-        case .modbusRTU(let rtu):
-            .rtu(path: rtu.port, baudRate: rtu.baudRate, parity: parity(rtu.parity), dataBits: rtu.dataBits, stopBits: rtu.stopBits)
-        }
-    }
-
-    static func unit(of connection: Connection) -> UInt8 {
-        switch connection {
-        case .modbusTCP(let tcp): UInt8(tcp.unit)
-        case .modbusRTU(let rtu): UInt8(rtu.unit)
-        }
-    }
-
     static func field(_ tag: TagDefinition, tag index: Int) -> ReadField {
         ReadField(
             tag: index, area: area(tag.address.table), start: tag.address.offset, count: tag.unitCount, dataType: tag.dataType,
             byteOrder: tag.byteOrder, bit: tag.address.bit)
-    }
-
-    private static func parity(_ parity: ModbusRTUConnection.Parity) -> ModbusEndpoint.Parity {
-        switch parity {
-        case .none: .none
-        case .even: .even
-        case .odd: .odd
-        }
     }
 
     /// The function code that reads a table.

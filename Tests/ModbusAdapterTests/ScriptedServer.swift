@@ -32,7 +32,9 @@ final class ScriptedServer: Sendable {
     var connectionCount: Int { accepted.load(ordering: .relaxed) }
 
     /// Each connection plays one script; further connections play the last one again.
-    init(_ scripts: [Step]...) throws {
+    convenience init(_ scripts: [Step]...) throws { try self.init(scripts) }
+
+    init(_ scripts: [[Step]]) throws {
         listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)

@@ -61,7 +61,7 @@ struct TransportTests {
 
     @Test("reads, writes and identification", arguments: ModbusTransportPeer.Transport.allCases)
     func functions(transport: ModbusTransportPeer.Transport) async throws {
-        let (peer, client, _) = try await start(transport, timeout: .seconds(2))
+        let (peer, client, files) = try await start(transport, timeout: .seconds(2))
         #expect(await client.registers(10, 10) == addresses(10..<20))
         #expect(await client.registers(0, 125) == addresses(0..<125))
         #expect(await client.registers(4, 2, function: 4, unit: 17) == .success([30_004, 30_005]))
@@ -88,15 +88,16 @@ struct TransportTests {
         #expect(counters.requests == 15 && counters.answers == 15, "\(counters)")
         #expect(counters.invalidReplies == 0 && counters.timeouts == 0 && counters.connections == 1, "\(counters)")
         try await peer.stop()
+        withExtendedLifetime(files) {}
     }
 
     @Test(
         "scenario 20: a fault gives the right values or none, and poisons nothing after it", arguments: ModbusTransportPeer.Transport.allCases)
     func faults(transport: ModbusTransportPeer.Transport) async throws {
-        let (peer, client, _) = try await start(transport, timeout: .milliseconds(150))
+        let (peer, client, files) = try await start(transport, timeout: .milliseconds(150))
         for fault in [
             "truncated", "oversized", "transaction", "unit", "function", "length", "trailing", "corrupt", "drop", "duplicate", "noise",
-            "delay 200", "bytes 1",
+            "bytes 1", "delay 200",
         ] {
             // A byte spoiled on the way is noticed by check sums; TCP has one of its own, and the frames on it none.
             if fault == "corrupt", [.tcp, .tls, .udp].contains(transport) { continue }
@@ -111,26 +112,30 @@ struct TransportTests {
                 case .failure(.disconnected): try? await client.open()
                 case .failure: break
                 }
-                if attempt > 2 { print(transport, fault, attempt, result) }
                 isWhole = attempt > 0 && result == addresses(start..<start + 10)
             }
             #expect(isWhole, "\(fault): not whole again after five requests")
         }
         try await peer.stop()
+        withExtendedLifetime(files) {}
     }
 
     @Test(
         "scenario 20: a late reply is never the answer to the next request, and is counted",
         arguments: ModbusTransportPeer.Transport.allCases)
     func lateReply(transport: ModbusTransportPeer.Transport) async throws {
-        let (peer, client, _) = try await start(transport, timeout: .milliseconds(250))
+        let (peer, client, files) = try await start(transport, timeout: .milliseconds(250))
         try await peer.command("delay 350 times 1")
         #expect(await client.registers(10, 10) == .failure(.timeout))
         // The same unit, function and byte count: on a serial line nothing tells the two answers apart.
         #expect(await client.registers(30, 10) == addresses(30..<40))
         #expect(await client.registers(50, 10) == addresses(50..<60))
+        // Where frames name their transaction nothing has waited for it: it has come meanwhile.
+        try await Task.sleep(for: .milliseconds(200))
+        #expect(await client.registers(70, 10) == addresses(70..<80))
         #expect(client.line.counters.lateReplies == 1, "\(client.line.counters)")
         try await peer.stop()
+        withExtendedLifetime(files) {}
     }
 
     @Test("the certificate's role is looked at before anything connects")
@@ -164,6 +169,33 @@ struct TransportTests {
         try await agreed.open()
         #expect(await agreed.registers(10, 2) == addresses(10..<12))
         try await peer.stop()
+    }
+
+    @Test("all objects of the identification, in as many answers as it takes, and no endless list")
+    func identification() async throws {
+        let peer = try await ModbusTransportPeer(.tcp)
+        let adapter = ModbusAdapter(name: "plc", line: ModbusLine(.tcp(host: "127.0.0.1", port: peer.port)), unit: 1)
+        let texts = try await adapter.identify().objects.map { String(decoding: $0.value, as: UTF8.self) }
+        #expect(texts == ["Acme", "FP-7", "V3.1", "https://acme.example", "Feed pump", "FP-7/400", "Line 1"])
+        try await peer.stop()
+
+        func answer(_ transaction: UInt16, next: UInt8?, _ objects: [UInt8]) -> [UInt8] {
+            let request = ModbusRequest.readDeviceIdentification(code: 3, object: 0)
+            let list = objects.map { ModbusResponse.DeviceIdentification.Object(id: $0, value: [0x41]) }
+            let pdu = ModbusResponse.identification(.init(code: 3, conformityLevel: 0x83, nextObject: next, objects: list)).pdu(to: request)
+            return ModbusTCPFrame(transaction: transaction, unit: 1, pdu: pdu).bytes
+        }
+        let honest = try ScriptedServer([
+            .take(11), .send(answer(1, next: 2, [0, 1])), .take(11), .send(answer(2, next: 0x80, [2])), .take(11),
+            .send(answer(3, next: nil, [0x80])),
+        ])
+        let whole = ModbusAdapter(name: "plc", line: ModbusLine(.tcp(host: "127.0.0.1", port: honest.port)), unit: 1)
+        let objects = try await whole.identify().objects
+        #expect(objects.map { $0.id } == [0, 1, 2, 0x80])
+        let looping = try ScriptedServer([.take(11), .send(answer(1, next: 2, [0, 1])), .take(11), .send(answer(2, next: 1, [2]))])
+        let endless = ModbusAdapter(name: "plc", line: ModbusLine(.tcp(host: "127.0.0.1", port: looping.port)), unit: 1)
+        let error = await #expect(throws: GatewayError.self) { try await endless.identify() }
+        #expect(error?.code == .protocolViolation, "\(String(describing: error))")
     }
 
     @Test("two lines without a listener, or without a way to encrypt, say so")

@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "Scoring": {"Telemetry"},
     "Sparkplug": {"Telemetry"},
     "Uplink": CORE | {"Sparkplug", "CMosquitto"},
-    "Identity": {"Telemetry", "COpenSSL"},
+    "Identity": CORE | {"COpenSSL"},
     "PlantSimulation": {"Telemetry"},
     "Gateway": CORE | {"DefinitionImport", "Definitions", "Acquisition", "Commissioning", "ModbusProtocol", "ModbusAdapter", "ModbusFirewall", "Historian", "Scoring", "Sparkplug", "Uplink", "Identity"},
     "indusedge": CORE | {"Commissioning", "DefinitionImport", "Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink"},

@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
@@ -69,4 +70,22 @@ static inline long copenssl_memory(BIO *bio, char **bytes)
 static inline void copenssl_print_name(BIO *bio, const X509_NAME *name)
 {
     X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB);
+}
+
+/// Accepts no TLS older than `version` (`TLS1_2_VERSION`, `TLS1_3_VERSION`); 0 when OpenSSL refuses.
+static inline int copenssl_set_oldest_version(SSL_CTX *context, int version)
+{
+    return (int)SSL_CTX_set_min_proto_version(context, version);
+}
+
+/// Tells the server which name it is called by (RFC 6066, 3).
+static inline int copenssl_set_server_name(SSL *connection, const char *name)
+{
+    return (int)SSL_set_tlsext_host_name(connection, name);
+}
+
+/// How many bytes wait in a memory BIO.
+static inline size_t copenssl_pending(BIO *bio)
+{
+    return BIO_ctrl_pending(bio);
 }

@@ -71,51 +71,6 @@ package struct Device: Sendable, Equatable {
     package func tags(of scanGroup: String) -> [TagDefinition] { tags.filter { $0.scanGroup == scanGroup } }
 }
 
-/// How a device is reached.
-package enum Connection: Sendable, Equatable {
-    case modbusTCP(ModbusTCPConnection)
-    case modbusRTU(ModbusRTUConnection)
-}
-
-package struct ModbusTCPConnection: Sendable, Equatable {
-    package var host: String
-    package var port: Int
-    /// The unit identifier, 0…255.
-    package var unit: Int
-
-    package init(host: String, port: Int, unit: Int) {
-        self.host = host
-        self.port = port
-        self.unit = unit
-    }
-}
-
-package struct ModbusRTUConnection: Sendable, Equatable {
-    package enum Parity: String, Sendable, CaseIterable {
-        case none
-        case even
-        case odd
-    }
-
-    /// The serial device, for example `/dev/ttyS0`.
-    package var port: String
-    package var baudRate: Int
-    package var parity: Parity
-    package var dataBits: Int
-    package var stopBits: Int
-    /// The server address, 1…247.
-    package var unit: Int
-
-    package init(port: String, baudRate: Int, parity: Parity, dataBits: Int, stopBits: Int, unit: Int) {
-        self.port = port
-        self.baudRate = baudRate
-        self.parity = parity
-        self.dataBits = dataBits
-        self.stopBits = stopBits
-        self.unit = unit
-    }
-}
-
 /// A machine whose health is scored from some tags.
 package struct Asset: Sendable, Equatable {
     package var name: String

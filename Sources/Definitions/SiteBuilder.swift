@@ -12,11 +12,12 @@ struct SiteBuilder {
     private(set) var diagnostics: [Diagnostic] = []
     private var tagCount = 0
     private var suggestionCount = 0
-    private var serialLines: [String: (settings: ModbusRTUConnection, line: Int)] = [:]
+    private var connections: ConnectionBuilder
 
     init(file: String, catalog: DefinitionCatalog) {
         self.file = file
         self.catalog = catalog
+        connections = ConnectionBuilder(file: file)
     }
 
     /// The site as far as it can be made; `nil` if it has no name.
@@ -63,12 +64,12 @@ struct SiteBuilder {
             names.note(source)
             if let device = buildDevice(source) { devices.append(device) }
         }
-        diagnostics += names.diagnostics
+        diagnostics += names.diagnostics + connections.diagnostics
         return devices
     }
 
     private mutating func buildDevice(_ source: ObjectValue) -> Device? {
-        let connection = source.object("connection").flatMap { buildConnection($0) }
+        let connection = source.object("connection").flatMap { connections.build($0) }
         guard let definition = definition(of: source) else { return nil }
         let disabled = disabledTags(of: source, definition: definition)
         let periods = periods(of: source, definition: definition)
@@ -95,6 +96,7 @@ struct SiteBuilder {
         guard let name = source.text("name"), let connection, let connectTimeout = source.duration("connectTimeout"),
             let responseTimeout = source.duration("responseTimeout"), let patience = buildPatience(source)
         else { return nil }
+        connections.checkTimeouts(source, connection, connectTimeout: connectTimeout, responseTimeout: responseTimeout)
         return Device(
             name: name, definition: definition, connection: connection, connectTimeout: connectTimeout, responseTimeout: responseTimeout,
             patience: patience, scanGroups: scanGroups, tags: tags, reading: reading)
@@ -164,41 +166,6 @@ struct SiteBuilder {
             }
         }
         return periods
-    }
-
-    private mutating func buildConnection(_ source: ObjectValue) -> Connection? {
-        if let tcp = source.object("modbusTCP") {
-            guard let host = tcp.text("host"), let port = tcp.integer("port"), let unit = tcp.integer("unit") else { return nil }
-            return .modbusTCP(ModbusTCPConnection(host: host, port: port, unit: unit))
-        }
-        guard let rtu = source.object("modbusRTU") else { return nil }
-        if rtu.integer("dataBits") == 7 {
-            report(
-                rtu, "dataBits", "Modbus RTU needs 8 data bits; 7 is for Modbus ASCII, which is not supported", value: "7", allowed: "8",
-                suggestion: "remove dataBits")
-        }
-        guard let port = rtu.text("port"), let baudRate = rtu.integer("baudRate"),
-            let parity = rtu.text("parity").flatMap(ModbusRTUConnection.Parity.init(rawValue:)), let dataBits = rtu.integer("dataBits"),
-            let stopBits = rtu.integer("stopBits"), let unit = rtu.integer("unit")
-        else { return nil }
-        let connection = ModbusRTUConnection(
-            port: port, baudRate: baudRate, parity: parity, dataBits: dataBits, stopBits: stopBits, unit: unit)
-        checkSerialLine(connection, rtu)
-        return .modbusRTU(connection)
-    }
-
-    /// Devices on one serial line must speak it alike.
-    private mutating func checkSerialLine(_ connection: ModbusRTUConnection, _ source: ObjectValue) {
-        guard let first = serialLines[connection.port] else {
-            serialLines[connection.port] = (connection, source.position.line)
-            return
-        }
-        var alike = first.settings
-        alike.unit = connection.unit
-        guard alike != connection else { return }
-        report(
-            source, "port", "serial line '\(connection.port)' has other settings at line \(first.line)", value: connection.port,
-            suggestion: "give all devices of one line the same baudRate, parity, dataBits and stopBits")
     }
 
     // MARK: - Assets

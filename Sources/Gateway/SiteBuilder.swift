@@ -24,22 +24,19 @@ struct SiteBuilder {
         let line: ModbusLine
     }
 
-    /// What devices share a connection by: where it leads, and how long it is waited for.
+    /// What devices share a connection by: where it leads, and how long its opening is waited for.
     struct LineKey: Hashable {
         var endpoint: ModbusEndpoint
-        var responseTimeout: Duration
         var connectTimeout: Duration
     }
 
-    /// The line of each device by its name. The first device on an endpoint says how long it is waited for.
+    /// The line of each device by its name. The first device on an endpoint says how long its opening is waited for.
     func lineKeys() -> [String: LineKey] {
         var byEndpoint: [ModbusEndpoint: LineKey] = [:]
         var keys: [String: LineKey] = [:]
         for device in site.devices {
             let endpoint = SiteBuilder.endpoint(of: device.connection)
-            let key =
-                byEndpoint[endpoint]
-                ?? LineKey(endpoint: endpoint, responseTimeout: device.responseTimeout, connectTimeout: device.connectTimeout)
+            let key = byEndpoint[endpoint] ?? LineKey(endpoint: endpoint, connectTimeout: device.connectTimeout)
             byEndpoint[endpoint] = key
             keys[device.name] = key
         }
@@ -57,7 +54,7 @@ struct SiteBuilder {
         let keys = lineKeys()
         return try site.devices.enumerated().compactMap { index, device in
             guard names.contains(device.name), let key = keys[device.name] else { return nil }
-            let line = lines[key] ?? ModbusLine(key.endpoint, responseTimeout: key.responseTimeout, connectTimeout: key.connectTimeout)
+            let line = lines[key] ?? SiteBuilder.line(to: device)
             lines[key] = line
             let settings = SiteBuilder.settings(device.reading)
             let groups = try device.scanGroups.map { group in
@@ -74,8 +71,9 @@ struct SiteBuilder {
             let plans = PlanMonitor()
             let plansKey = PlanStore.key(of: device)
             let adapter = ModbusAdapter(
-                name: device.name, line: line, unit: SiteBuilder.unit(of: device.connection), retries: device.patience.retries,
-                latest: latest, reading: settings, remembered: known[plansKey]?.learned, monitor: plans)
+                name: device.name, line: line, unit: SiteBuilder.unit(of: device.connection), responseTimeout: device.responseTimeout,
+                retries: device.patience.retries, latest: latest, reading: settings,
+                remembered: known[plansKey]?.learned, monitor: plans)
             let patience = DevicePatience(
                 demoteAfter: device.patience.demoteAfter, backoffInitial: device.patience.backoffInitial,
                 backoffMaximum: device.patience.backoffMaximum)
@@ -114,33 +112,10 @@ struct SiteBuilder {
             readsAcrossHoles: reading.holes == .learn)
     }
 
-    static func endpoint(of connection: Connection) -> ModbusEndpoint {
-        switch connection {
-        case .modbusTCP(let tcp): .tcp(host: tcp.host, port: UInt16(tcp.port))
-        case .modbusRTU(let rtu):
-            .rtu(path: rtu.port, baudRate: rtu.baudRate, parity: parity(rtu.parity), dataBits: rtu.dataBits, stopBits: rtu.stopBits)
-        }
-    }
-
-    static func unit(of connection: Connection) -> UInt8 {
-        switch connection {
-        case .modbusTCP(let tcp): UInt8(tcp.unit)
-        case .modbusRTU(let rtu): UInt8(rtu.unit)
-        }
-    }
-
     static func field(_ tag: TagDefinition, tag index: Int) -> ReadField {
         ReadField(
             tag: index, area: area(tag.address.table), start: tag.address.offset, count: tag.unitCount, dataType: tag.dataType,
             byteOrder: tag.byteOrder, bit: tag.address.bit, encoding: tag.form.encoding, rules: tag.form.rules)
-    }
-
-    private static func parity(_ parity: ModbusRTUConnection.Parity) -> ModbusEndpoint.Parity {
-        switch parity {
-        case .none: .none
-        case .even: .even
-        case .odd: .odd
-        }
     }
 
     /// The function code that reads a table.

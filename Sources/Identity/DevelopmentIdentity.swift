@@ -26,10 +26,13 @@ package enum DevelopmentIdentity {
     /// - Parameters:
     ///   - time: now; the certificates are valid from here on.
     ///   - hosts: DNS names and IP addresses of the broker besides `localhost`, `127.0.0.1` and `::1`.
+    ///   - modbusRole: the role of the gateway towards Modbus devices, if its certificate is to carry one.
     /// - Returns: the names of the files that were created; none if the identity was there already.
     /// - Throws: a `GatewayError` that names the missing files when the folder holds a part of an identity, the host that is no
     ///   name and no address, or the file that cannot be written. What was created until then is removed.
-    package static func create(in folder: String, at time: Timestamp, hosts: [String] = []) throws(GatewayError) -> [String] {
+    package static func create(in folder: String, at time: Timestamp, hosts: [String] = [], modbusRole: String? = nil) throws(GatewayError)
+        -> [String]
+    {
         let names = try alternativeNames(hosts)
         guard mkdir(folder, 0o700) == 0 || errno == EEXIST else {
             throw GatewayError(
@@ -45,7 +48,7 @@ package enum DevelopmentIdentity {
         }
         var created: [String] = []
         do throws(GatewayError) {
-            try write(to: folder, at: time, names: names, created: &created)
+            try write(to: folder, at: time, names: names, modbusRole: modbusRole, created: &created)
         } catch {
             for name in created { unlink("\(folder)/\(name)") }
             throw error
@@ -53,7 +56,9 @@ package enum DevelopmentIdentity {
         return created
     }
 
-    private static func write(to folder: String, at time: Timestamp, names: String, created: inout [String]) throws(GatewayError) {
+    private static func write(
+        to folder: String, at time: Timestamp, names: String, modbusRole: String?, created: inout [String]
+    ) throws(GatewayError) {
         func save(_ name: String, _ bytes: [UInt8], mode: mode_t) throws(GatewayError) {
             try PEMFile.create("\(folder)/\(name)", bytes, mode: mode)
             created.append(name)
@@ -66,7 +71,8 @@ package enum DevelopmentIdentity {
             let key = try makeKey()
             let extensions = role.extensions + (role == .broker ? [(NID_subject_alt_name, names)] : [])
             let certificate = try makeCertificate(
-                role, key: key, at: time, extensions: extensions, authority: authority.pointer, authorityKey: authorityKey.pointer)
+                role, key: key, at: time, extensions: extensions, authority: authority.pointer, authorityKey: authorityKey.pointer,
+                modbusRole: role == .gateway ? modbusRole : nil)
             try save("\(role.rawValue).key", pem(of: key), mode: 0o600)
             try save("\(role.rawValue).crt", pem(of: certificate), mode: 0o644)
         }
@@ -108,7 +114,7 @@ package enum DevelopmentIdentity {
     /// A certificate of `key`, signed by the authority, or by itself where there is none.
     private static func makeCertificate(
         _ role: Role, key: borrowing Key, at time: Timestamp, extensions: [(Int32, String)], authority: OpaquePointer? = nil,
-        authorityKey: OpaquePointer? = nil
+        authorityKey: OpaquePointer? = nil, modbusRole: String? = nil
     ) throws(GatewayError) -> Certificate {
         let resource = "certificate \(role.commonName)"
         guard let pointer = X509_new() else { throw OpenSSL.error(resource: resource, operation: "create") }
@@ -143,6 +149,7 @@ package enum DevelopmentIdentity {
             defer { X509_EXTENSION_free(made) }
             try require(X509_add_ext(pointer, made, -1) == 1, "add extension \(value)")
         }
+        if let modbusRole { try require(ModbusRole.add(modbusRole, to: pointer), "add role \(modbusRole)") }
         try require(X509_sign(pointer, authorityKey ?? key.pointer, EVP_sha256()) > 0, "sign")
         return certificate
     }

@@ -38,6 +38,8 @@ final class ModbusChannel {
 
     /// The delay of USB adapters, which hand on what they have every 16 ms, and a bit.
     private static let serialQuiet = Duration.milliseconds(20)
+    /// A second copy of an answer must be there before the next request goes out.
+    private static let networkPause = Duration.milliseconds(5)
     /// What networks and serial servers may put between the bytes of one frame.
     private static let networkQuiet = Duration.milliseconds(50)
 
@@ -79,11 +81,14 @@ final class ModbusChannel {
         }
         switch endpoint {
         case .tcp, .tls, .udp: (framing, pause, quiet, characterTimeout) = (.tcp, .zero, .zero, nil)
-        case .rtuOverTCP(_, _, let given): (framing, pause, quiet, characterTimeout) = (.rtu, given, ModbusChannel.networkQuiet, nil)
-        case .asciiOverTCP(_, _, let given): (framing, pause, quiet, characterTimeout) = (.ascii, given, ModbusChannel.networkQuiet, nil)
+        case .rtuOverTCP(_, _, let given), .asciiOverTCP(_, _, let given):
+            framing = if case .rtuOverTCP = endpoint { .rtu } else { .ascii }
+            pause = max(given, ModbusChannel.networkPause)
+            quiet = ModbusChannel.networkQuiet
+            characterTimeout = nil
         case .serial(let settings):
             framing = settings.isASCII ? .ascii : .rtu
-            pause = max(settings.pause, settings.isASCII ? .zero : settings.frameSilence)
+            pause = max(settings.pause, settings.frameSilence)
             quiet = max(ModbusChannel.serialQuiet, settings.frameSilence)
             characterTimeout = settings.characterTimeout
         }

@@ -1,6 +1,8 @@
 internal import ArgumentParser
 internal import Definitions
 internal import Foundation
+internal import Gateway
+internal import GatewayCore
 
 struct CheckCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -21,7 +23,8 @@ struct CheckCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let loaded = ConfigurationLoader().load(files: files, environment: ProcessInfo.processInfo.environment)
+        var loaded = ConfigurationLoader().load(files: files, environment: ProcessInfo.processInfo.environment)
+        if let site = loaded.site { loaded.diagnostics += ConnectionCheck.diagnostics(of: site, at: SystemTime().utc) }
         if json {
             try Output.json(
                 Report(

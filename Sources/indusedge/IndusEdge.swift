@@ -7,7 +7,7 @@ struct IndusEdge: AsyncParsableCommand {
         abstract: "Edge gateway for industrial telemetry: reads PLCs, keeps every sample, scores machines, forwards encrypted MQTT.",
         version: "IndusEdge \(Version.current)",
         subcommands: [
-            RunCommand.self, CheckCommand.self, PlanCommand.self, ReadCommand.self, TailCommand.self, QueryCommand.self, ExportCommand.self,
+            RunCommand.self, CheckCommand.self, PlanCommand.self, ReadCommand.self, IdentifyCommand.self, TailCommand.self, QueryCommand.self, ExportCommand.self,
             DiffCommand.self, StatusCommand.self, LedgerCommand.self, IdentityCommand.self, ProbeCommand.self, SchemaCommand.self, SimulateCommand.self,
             WatchCommand.self, ImportCommand.self, DiscoverCommand.self,
         ])

@@ -136,7 +136,7 @@ extension String {
         BadDocument(site: [oneDevice.replacing("127.0.0.1", with: "127.0.0.1, port: 70000")], "15:90: error: 70000 is out of range 1…65535"),
         BadDocument(site: [oneDevice.replacing("127.0.0.1", with: "127.0.0.1, unit: 300")], "15:90: error: 300 is out of range 0…255"),
         BadDocument(site: [oneDevice.replacing("modbusTCP", with: "opcua")], "15:55: error: unknown key 'opcua' in connection"),
-        BadDocument(site: ["devices: [{name: p1, definition: pump, connection: {modbusRTU: {port: /dev/ttyS0, dataBits: 7}}}]"], "15:95: error: Modbus RTU needs 8 data bits; 7 is for Modbus ASCII, which is not supported"),
+        BadDocument(site: ["devices: [{name: p1, definition: pump, connection: {modbusRTU: {port: /dev/ttyS0, dataBits: 7}}}]"], "15:95: error: Modbus RTU needs 8 data bits; 7 is for Modbus ASCII"),
         BadDocument(site: [oneDevice.replacing("}]", with: ", scanGroups: {fsat: 1s}}]")], "15:99: error: definition 'pump' has no scan group 'fsat'", hint: "did you mean 'fast'?"),
         BadDocument(site: [oneDevice.replacing("}]", with: ", disabledTags: [u]}]")], "15:101: error: definition 'pump' has no tag 'u'"),
         BadDocument(site: [oneDevice.replacing("}]", with: ", disabledTags: [t, label]}]")], "15:100: error: every tag of the device is disabled"),

@@ -68,32 +68,6 @@ enum SiteShape {
             Field("max", .duration(.milliseconds(10)...(.seconds(3600))), default: "30s", "The longest wait."),
         ])
 
-    static let connection = ObjectShape(
-        "connection", "How the device is reached; one of the two.", isChoice: true,
-        [
-            Field("modbusTCP", .object(modbusTCP), "Modbus over TCP."),
-            Field("modbusRTU", .object(modbusRTU), "Modbus over a serial line."),
-        ])
-
-    static let modbusTCP = ObjectShape(
-        "modbusTCP", "Modbus over TCP.",
-        [
-            Field(required: "host", .text(.hostName), "Host name or IP address."),
-            Field("port", .integer(1...65_535), default: "502", "The TCP port."),
-            Field("unit", .integer(0...255), default: "1", "The unit identifier; matters behind gateways to serial lines."),
-        ])
-
-    static let modbusRTU = ObjectShape(
-        "modbusRTU", "Modbus over a serial line (RS-485, RS-232).",
-        [
-            Field(required: "port", .text(.filePath("/dev/ttyS0")), "The serial device."),
-            Field("baudRate", .integer(300...4_000_000), default: "19200", "Bits per second."),
-            Field("parity", .word(ModbusRTUConnection.Parity.allCases.map(\.rawValue)), default: "even", "The parity bit."),
-            Field("dataBits", .integer(7...8), default: "8", "Data bits; RTU wants 8."),
-            Field("stopBits", .integer(1...2), default: "1", "Stop bits; with parity none, devices that follow the standard want 2."),
-            Field("unit", .integer(1...247), default: "1", "The server address."),
-        ])
-
     static let asset = ObjectShape(
         "asset", "A machine whose health is scored from some tags.",
         [

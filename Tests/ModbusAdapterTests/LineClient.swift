@@ -15,7 +15,7 @@ actor LineClient {
         line = ModbusLine(endpoint, responseTimeout: timeout, connectTimeout: .seconds(5), security: security)
     }
 
-    func open() throws { try line.open() }
+    func open() throws { try line.open(for: "client") }
 
     func close() { line.close() }
 

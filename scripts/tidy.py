@@ -26,17 +26,20 @@ MAY_IMPORT = {
     "ChunkCodec": set(),
     "ModbusProtocol": set(),
     "GatewayCore": {"Telemetry", "CSystem"},
-    "Definitions": {"Telemetry"},
-    "Acquisition": CORE,
+    "Interlock": {"Telemetry"},
+    "Definitions": {"Telemetry", "Interlock"},
+    "Acquisition": CORE | {"Interlock"},
     "ModbusAdapter": CORE | {"ModbusProtocol", "CModbus"},
     "Historian": CORE | {"ChunkCodec"},
     "Scoring": {"Telemetry"},
     "Sparkplug": {"Telemetry"},
     "Uplink": CORE | {"Sparkplug", "CMosquitto"},
     "Identity": {"Telemetry", "COpenSSL"},
+    "AuditTrail": {"Telemetry", "Identity"},
     "PlantSimulation": {"Telemetry"},
-    "Gateway": CORE | {"Definitions", "Acquisition", "ModbusAdapter", "Historian", "Scoring", "Sparkplug", "Uplink", "Identity"},
-    "indusedge": CORE | {"Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink"},
+    "Gateway": CORE | {"Definitions", "Acquisition", "ModbusAdapter", "Historian", "Scoring", "Sparkplug", "Uplink", "Identity",
+                       "Interlock", "AuditTrail"},
+    "indusedge": CORE | {"Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink", "AuditTrail"},
     "TestKit": CORE | {"Historian"},
 }
 
@@ -55,7 +58,7 @@ ONLY_IMPORTERS = {
 }
 
 # Codecs, detectors and state machines compile as Embedded Swift, where there is no Foundation.
-WITHOUT_FOUNDATION = {"Telemetry", "ChunkCodec", "ModbusProtocol", "Scoring", "Sparkplug", "PlantSimulation"}
+WITHOUT_FOUNDATION = {"Telemetry", "ChunkCodec", "ModbusProtocol", "Scoring", "Sparkplug", "PlantSimulation", "Interlock"}
 
 # The one file that may read a clock.
 CLOCK_FILE = Path("Sources/GatewayCore/TimeSource.swift")

@@ -64,6 +64,9 @@ struct DefinitionBuilder {
         let range = buildRange(source)
         let deadband = buildDeadband(source, range: range)
         let limits = buildLimits(source)
+        var writing = WriteSettingsBuilder(file: file)
+        let write = writing.build(source)
+        diagnostics += writing.diagnostics
         let group = scanGroup(of: source, among: scanGroups)
         guard let typeName = source.text("type"), let type = DataType(name: typeName) else { return nil }
         let length = stringLength(source, type: type)
@@ -87,7 +90,8 @@ struct DefinitionBuilder {
         return TagDefinition(
             name: name, address: address, unitCount: unitCount, dataType: type, stringLength: length,
             byteOrder: source.text("byteOrder").flatMap(ByteOrder.init(word:)) ?? byteOrder, scaling: scaling,
-            unit: source.text("unit") ?? "", scanGroup: group, deadband: deadband, access: access, limits: limits, range: range,
+            unit: source.text("unit") ?? "", scanGroup: group, deadband: deadband, access: access, limits: limits, write: write,
+            range: range,
             description: source.text("description"), isScored: source.bool("score") ?? true)
     }
 

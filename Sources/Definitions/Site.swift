@@ -10,12 +10,13 @@ package struct Site: Sendable, Equatable {
     package var log: LogSettings
     package var scoring: ScoringSettings
     package var clock: ClockSettings
+    package var writes: WritePolicy
     /// The file it was read from.
     package var file: String
 
     package init(
         name: String, description: String? = nil, devices: [Device], assets: [Asset], routes: [Route], log: LogSettings,
-        scoring: ScoringSettings, clock: ClockSettings = ClockSettings(trust: .synchronized), file: String
+        scoring: ScoringSettings, clock: ClockSettings = ClockSettings(trust: .synchronized), writes: WritePolicy = .refused, file: String
     ) {
         self.name = name
         self.description = description
@@ -25,8 +26,17 @@ package struct Site: Sendable, Equatable {
         self.log = log
         self.scoring = scoring
         self.clock = clock
+        self.writes = writes
         self.file = file
     }
+}
+
+/// Whether anything may be written to the devices of a site.
+package enum WritePolicy: String, Sendable, CaseIterable {
+    /// What the definitions allow.
+    case allowed
+    /// Nothing.
+    case refused
 }
 
 /// One device the gateway reads.

@@ -104,6 +104,11 @@ package struct GatewayService: Sendable {
         let diagnostics = DiagnosticsService(log: log, time: time, devices: zip(devices, runners).map { ($0.name, $1.monitor) })
         services.append(service("diagnostics") { try await diagnostics.run() })
         for (device, runner) in zip(devices, runners) { services.append(service("device \(device.name)") { try await runner.run() }) }
+        let writes = WriteService(
+            site: site, adapters: Dictionary(devices.map { ($0.name, $0.adapter as any TagWriting) }, uniquingKeysWith: { first, _ in first }),
+            folder: site.log.path + "/audit", time: time, logger: logger)
+        let control = ControlService(folder: site.log.path, writes: writes)
+        services.append(service("control") { try await control.run() })
         return services
     }
 

@@ -6,9 +6,9 @@ package import Telemetry
 /// An exception becomes the status of the tags of its request. When a block is refused for an address or a value in it (exceptions
 /// 02 and 03), it is split until only the refused tags are alone; the split is kept as long as the adapter lives.
 package actor ModbusAdapter: ProtocolAdapter {
-    private let name: String
-    private let line: ModbusLine
-    private let unit: UInt8
+    let name: String
+    let line: ModbusLine
+    let unit: UInt8
     private var prepared: [StreamID: [PreparedRequest]] = [:]
     private var registers = [UInt16](repeating: 0, count: ModbusAdapter.registersPerRequestMax)
     private var bits = [UInt8](repeating: 0, count: ModbusAdapter.bitsPerRequestMax)

@@ -43,7 +43,7 @@ enum RequestFailure: Error, Equatable {
 
 /// One libmodbus context: created, used and freed by one owner.
 struct ModbusContext: ~Copyable {
-    private let context: OpaquePointer
+    let context: OpaquePointer
 
     /// Throws when libmodbus refuses the parameters.
     init(_ endpoint: ModbusEndpoint, responseTimeout: Duration) throws(GatewayError) {
@@ -127,7 +127,7 @@ struct ModbusContext: ~Copyable {
         if read != count { throw ModbusContext.requestFailure(code, read: read, wanted: count) }
     }
 
-    private static func requestFailure(_ code: Int32, read: Int32, wanted: Int32) -> RequestFailure {
+    static func requestFailure(_ code: Int32, read: Int32, wanted: Int32) -> RequestFailure {
         if read >= 0 { return .invalidReply("the answer has \(read) values, \(wanted) were asked for") }
         switch code {
         case ETIMEDOUT: return .timeout

@@ -48,7 +48,7 @@ package final class ModbusLine: @unchecked Sendable {
         try request { context throws(RequestFailure) in try context.readBits(function, unit: unit, start: start, into: target) }
     }
 
-    private func request(_ body: (borrowing ModbusContext) throws(RequestFailure) -> Void) throws(RequestFailure) {
+    func request(_ body: (borrowing ModbusContext) throws(RequestFailure) -> Void) throws(RequestFailure) {
         thread.checkIsolated()
         switch context {
         case .none: throw .disconnected("not connected")

@@ -103,7 +103,8 @@ let package = Package(
         tests(
             "Gateway",
             [
-                "Telemetry", "GatewayCore", "Acquisition", "AuditTrail", "Definitions", "Historian", "Interlock", "ModbusAdapter", "Scoring", "TestKit",
+                "Telemetry", "GatewayCore", "Acquisition", "AuditTrail", "Definitions", "Historian", "Interlock", "ModbusAdapter",
+                "Scoring", "TestKit",
                 "Uplink", logging,
             ]),
         .testTarget(

@@ -59,11 +59,7 @@ package struct WriteGuard: Sendable {
         let isConfirmed = attempt.token.map { confirmed.remove($0) != nil } ?? false
         // Another attempt may have come between the two looks.
         if let refusal = standingRefusal(attempt, rules, at: now) { return .refuse(refusal) }
-        guard current.status.isGood, let old = current.value else {
-            let reason = current.reason.map { ": \($0)" } ?? ""
-            return .refuse(WriteRefusal(.unreadable, "the present value of \(attempt.target) is \(current.status)\(reason)"))
-        }
-        if let refusal = stepRefusal(attempt, rules, from: old) { return .refuse(refusal) }
+        if let refusal = presentRefusal(attempt, rules, current) { return .refuse(refusal) }
         if let interlock = rules.interlock,
             case .forbids(let reason) = interlock.verdict(readings, at: utc, ageMax: WriteGuard.readingAgeMax)
         {
@@ -103,10 +99,19 @@ package struct WriteGuard: Sendable {
             let elapsed = last.duration(to: now)
             if elapsed < interval {
                 return WriteRefusal(
-                    .rate, "\(attempt.target) was written \(rounded(elapsed)) ago, at least \(rounded(interval)) must lie between two writes")
+                    .rate,
+                    "\(attempt.target) was written \(rounded(elapsed)) ago, at least \(rounded(interval)) must lie between two writes")
             }
         }
         return nil
+    }
+
+    private func presentRefusal(_ attempt: WriteAttempt, _ rules: WriteRules, _ current: DataValue) -> WriteRefusal? {
+        if current.status.isGood, let old = current.value { return stepRefusal(attempt, rules, from: old) }
+        // The device answers, and what it holds is no value of the tag's type: writing one is how to mend that.
+        if current.status == .badDecodingError, rules.maximumStep == nil { return nil }
+        let reason = current.reason.map { ": \($0)" } ?? ""
+        return WriteRefusal(.unreadable, "the present value of \(attempt.target) is \(current.status)\(reason)")
     }
 
     private func stepRefusal(_ attempt: WriteAttempt, _ rules: WriteRules, from old: Variant) -> WriteRefusal? {
@@ -119,7 +124,8 @@ package struct WriteGuard: Sendable {
         guard step > limit + max(abs(after), abs(before), limit) * 1e-12 else { return nil }
         let unit = rules.unit.isEmpty ? "" : " \(rules.unit)"
         return WriteRefusal(
-            .step, "the step from \(old)\(unit) to \(attempt.value)\(unit) is \(text(step))\(unit), at most \(text(limit))\(unit) is allowed")
+            .step,
+            "the step from \(old)\(unit) to \(attempt.value)\(unit) is \(text(step))\(unit), at most \(text(limit))\(unit) is allowed")
     }
 
     private func text(_ number: Double) -> String {
@@ -157,7 +163,8 @@ package struct WriteGuard: Sendable {
         forgetExpired(at: now)
         guard let found = pending.removeValue(forKey: token) else {
             return WriteRefusal(
-                .confirmation, "the token is not known: it was used, is older than \(rounded(WriteGuard.confirmationTime)), or was never given")
+                .confirmation,
+                "the token is not known: it was used, is older than \(rounded(WriteGuard.confirmationTime)), or was never given")
         }
         let asked = found.attempt
         guard asked.who == attempt.who else {

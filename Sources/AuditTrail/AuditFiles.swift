@@ -44,7 +44,8 @@ struct AuditFiles: Sendable {
         guard fstat(descriptor, &information) == 0 else { throw failure(errno, path, "open") }
         let size = Int(information.st_size)
         guard size <= limit else {
-            throw GatewayError(.storageCorrupt, resource: path, operation: "read", "the file has \(size) bytes, at most \(limit) are possible")
+            throw GatewayError(
+                .storageCorrupt, resource: path, operation: "read", "the file has \(size) bytes, at most \(limit) are possible")
         }
         var bytes = [UInt8](repeating: 0, count: size)
         var total = 0

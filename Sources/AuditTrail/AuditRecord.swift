@@ -127,5 +127,7 @@ package struct AuditHead: Sendable, Hashable, CustomStringConvertible {
 /// Whether a text is 64 lower-case hexadecimal digits.
 func isDigest(_ text: some StringProtocol) -> Bool {
     text.utf8.count == 64
-        && text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0) }
+        && text.utf8.allSatisfy {
+            (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
+        }
 }

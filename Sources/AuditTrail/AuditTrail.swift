@@ -146,7 +146,9 @@ package final class AuditTrail {
         open = OpenEnd(descriptor: descriptor, file: number, size: walk.goodBytes, head: last)
         let torn = contents.count - walk.goodBytes
         if torn > 0 {
-            guard ftruncate(descriptor, off_t(walk.goodBytes)) == 0, fdatasync(descriptor) == 0 else { throw files.failure(errno, path, "cut") }
+            guard ftruncate(descriptor, off_t(walk.goodBytes)) == 0, fdatasync(descriptor) == 0 else {
+                throw files.failure(errno, path, "cut")
+            }
             _ = try put(
                 AuditRecord(
                     time: now(), kind: .recovered,
@@ -167,7 +169,9 @@ package final class AuditTrail {
             // The note is written after the record, and may be one behind.
             before = last
         }
-        guard walk.isEmptyStart else { return try begin(file: number + 1, after: before, reason: "file \(number) is damaged from its start") }
+        guard walk.isEmptyStart else {
+            return try begin(file: number + 1, after: before, reason: "file \(number) is damaged from its start")
+        }
         let path = files.path(of: number)
         guard unlink(path) == 0 else { throw files.failure(errno, path, "remove") }
         try begin(file: number, after: before, reason: nil)

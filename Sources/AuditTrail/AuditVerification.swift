@@ -24,6 +24,8 @@ package struct AuditVerification: Sendable {
     package var firstNumber: UInt64 = 1
     /// What is not a break, but worth knowing.
     package var remarks: [String] = []
+    /// Writes that were begun and have no outcome in the trail, by the number of their intent: the gateway ended in between, or is at it.
+    package var unresolved: [UInt64] = []
     /// What the removals tell, and with what the oldest file begins.
     private var removals: [AuditRecord] = []
     private var begin: AuditRecord?
@@ -47,6 +49,7 @@ package struct AuditVerification: Sendable {
             return
         }
         var hashes: [UInt64: String] = [:]
+        var intents: [String: UInt64] = [:]
         var before: AuditHead? = first == 1 ? AuditHead.none : nil
         var expected = first
         for number in numbers {
@@ -65,6 +68,10 @@ package struct AuditVerification: Sendable {
             count += walk.records.count
             records = Array((records + walk.records.suffix(keeping).map(\.record)).suffix(keeping))
             for (record, hash) in walk.records {
+                if let trace = record.trace {
+                    if record.kind == .intent { intents[trace] = record.number }
+                    if record.kind == .outcome { intents[trace] = nil }
+                }
                 if record.kind == .removed { removals.append(record) }
                 if record.number == noted?.number || record.number == known?.number { hashes[record.number] = hash }
             }
@@ -79,6 +86,11 @@ package struct AuditVerification: Sendable {
                 remarks.append("the last record is being written, or a crash interrupted it: it was never confirmed")
             }
             before = head
+        }
+        unresolved = intents.values.sorted()
+        if !unresolved.isEmpty {
+            let shown = unresolved.suffix(5).map(String.init).joined(separator: ", ")
+            remarks.append("\(unresolved.count) writes were begun and have no outcome (records \(unresolved.count > 5 ? "…, " : "")\(shown))")
         }
         check(beginningWith: first, files: files)
         if firstBreak == nil { check(noted: noted, known: known, hashes: hashes, files: files) }

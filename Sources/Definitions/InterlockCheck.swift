@@ -43,7 +43,9 @@ struct InterlockCheck {
                 report(
                     source, "the interlock of '\(tag)' names '\(reference)', but device '\(reference.device)' has no such tag",
                     value: interlock.text,
-                    suggestion: nearestName(to: reference.tag, among: known.keys.sorted()).map { "did you mean '\(reference.device).\($0)'?" })
+                    suggestion: nearestName(to: reference.tag, among: known.keys.sorted()).map {
+                        "did you mean '\(reference.device).\($0)'?"
+                    })
                 continue
             }
             if type == .string {

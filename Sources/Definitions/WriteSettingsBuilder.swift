@@ -22,7 +22,8 @@ struct WriteSettingsBuilder {
                 source, "readModifyWrite", "readModifyWrite is for bits of registers", severity: .warning, suggestion: "remove it")
         }
         var settings = WriteSettings(
-            minimumInterval: source.duration("minInterval"), verifyAfter: source.duration("verifyAfter") ?? WriteSettings.verifyAfterDefault,
+            minimumInterval: source.duration("minInterval"),
+            verifyAfter: source.duration("verifyAfter") ?? WriteSettings.verifyAfterDefault,
             confirmation: source.text("confirm").flatMap(WriteSettings.Confirmation.init(rawValue:)) ?? .none,
             function: source.text("function").flatMap(WriteSettings.Function.init(rawValue:)) ?? .automatic,
             allowsReadModifyWrite: source.bool("readModifyWrite") ?? false)

@@ -105,7 +105,8 @@ package struct GatewayService: Sendable {
         services.append(service("diagnostics") { try await diagnostics.run() })
         for (device, runner) in zip(devices, runners) { services.append(service("device \(device.name)") { try await runner.run() }) }
         let writes = WriteService(
-            site: site, adapters: Dictionary(devices.map { ($0.name, $0.adapter as any TagWriting) }, uniquingKeysWith: { first, _ in first }),
+            site: site,
+            adapters: Dictionary(devices.map { ($0.name, $0.adapter as any TagWriting) }, uniquingKeysWith: { first, _ in first }),
             folder: site.log.path + "/audit", time: time, logger: logger)
         let control = ControlService(folder: site.log.path, writes: writes)
         services.append(service("control") { try await control.run() })

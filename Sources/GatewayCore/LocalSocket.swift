@@ -115,6 +115,9 @@ final class LocalSocket: Sendable {
         return true
     }
 
+    /// Ends a `readLine` that waits.
+    func stopReading() { shutdown(descriptor, Int32(SHUT_RD)) }
+
     private func wait(for events: Int16, until deadline: MonotonicInstant) -> Bool {
         while true {
             let left = SystemTime().now.duration(to: deadline).nanoseconds

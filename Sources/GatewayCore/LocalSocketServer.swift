@@ -83,10 +83,16 @@ private actor LocalSocketConnection {
 
     func serve(_ answer: @Sendable (_ line: [UInt8], _ peer: LocalPeer) async -> [UInt8]) async {
         guard let peer = socket.peer, peer.user == geteuid() || peer.user == 0 else { return }
-        guard case .line(let line) = socket.readLine(atMost: LocalSocketServer.lineBytesMax, timeout: timeout) else { return }
-        var reply = await answer(line, peer)
-        reply.append(UInt8(ascii: "\n"))
-        _ = socket.write(reply, timeout: timeout)
+        let socket = socket
+        // A question that has not arrived by then is not waited for; what has arrived can still be answered.
+        await withTaskCancellationHandler {
+            guard case .line(let line) = socket.readLine(atMost: LocalSocketServer.lineBytesMax, timeout: timeout) else { return }
+            var reply = await answer(line, peer)
+            reply.append(UInt8(ascii: "\n"))
+            _ = socket.write(reply, timeout: timeout)
+        } onCancel: {
+            socket.stopReading()
+        }
     }
 }
 

@@ -174,7 +174,8 @@ struct InterlockParser {
         if let number = InterlockParser.number(word) { return .number(number) }
         if let reference = InterlockParser.reference(word) { return .tag(reference) }
         throw InterlockError(
-            column: token.column, message: "'\(word)' is neither a number nor a tag; write device.\(word), or this.\(word) for the same device")
+            column: token.column,
+            message: "'\(word)' is neither a number nor a tag; write device.\(word), or this.\(word) for the same device")
     }
 
     private func unexpected(_ expected: String) -> InterlockError {

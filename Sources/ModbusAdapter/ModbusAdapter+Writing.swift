@@ -10,7 +10,8 @@ extension ModbusAdapter: TagWriting {
         if target.tag.dataType == .bool {
             guard case .bool = value else {
                 throw GatewayError(
-                    .unsupported, resource: "tag \(target.tag.name)", operation: "encode", "the value is '\(value)', but the tag is true or false")
+                    .unsupported, resource: "tag \(target.tag.name)", operation: "encode",
+                    "the value is '\(value)', but the tag is true or false")
             }
             return value
         }
@@ -85,7 +86,8 @@ extension ModbusAdapter: TagWriting {
         guard target.allowsReadModifyWrite else {
             return .refused(
                 .badServiceUnsupported,
-                reason: "\(place(target)): the device has no mask write (function 22), and the definition does not allow to write the whole "
+                reason:
+                    "\(place(target)): the device has no mask write (function 22), and the definition does not allow to write the whole "
                     + "register back (readModifyWrite)")
         }
         guard case .registers(let registers) = try units(target), let current = registers.first else {

@@ -8,7 +8,8 @@ struct IndusEdge: AsyncParsableCommand {
         version: "IndusEdge \(Version.current)",
         subcommands: [
             RunCommand.self, CheckCommand.self, ReadCommand.self, TailCommand.self, QueryCommand.self, ExportCommand.self,
-            LedgerCommand.self, WriteCommand.self, AuditCommand.self, IdentityCommand.self, SchemaCommand.self, SimulateCommand.self, WatchCommand.self,
+            LedgerCommand.self, WriteCommand.self, AuditCommand.self, IdentityCommand.self, SchemaCommand.self, SimulateCommand.self,
+            WatchCommand.self,
         ])
 }
 

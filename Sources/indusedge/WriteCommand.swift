@@ -56,7 +56,8 @@ struct WriteCommand: AsyncParsableCommand {
         case .wouldWrite: Output.line("would be written: \(change)\(reason)")
         case .confirm:
             Output.line("to be confirmed: \(change)\(reason)")
-            Output.line("  within \(Int(outcome.tokenSeconds ?? 0)) s: indusedge write \(site) \(assignment) --confirm \(outcome.token ?? "")")
+            Output.line(
+                "  within \(Int(outcome.tokenSeconds ?? 0)) s: indusedge write \(site) \(assignment) --confirm \(outcome.token ?? "")")
         case .refused: Output.trouble("refused: \(change)\(reason)")
         case .failed: Output.trouble("not written: \(change)\(reason)")
         case .mismatch: Output.trouble("written, but not as wanted: \(change)\(reason)")

@@ -78,7 +78,18 @@ private func token(_ decision: WriteGuard.Decision) throws -> String {
         var guardian = WriteGuard()
         let bad = DataValue(value: nil, status: .badTimeout, time: utc, reason: "no answer in time")
         #expect(reason(guardian.judge(attempt(.double(1)), open, current: bad)).hasSuffix("BadTimeout: no answer in time"))
-        #expect(code(guardian.judge(attempt(.double(1)), open, current: DataValue(value: .double(1), status: .uncertain, time: utc))) == .unreadable)
+        #expect(
+            code(guardian.judge(attempt(.double(1)), open, current: DataValue(value: .double(1), status: .uncertain, time: utc)))
+                == .unreadable)
+    }
+
+    @Test func `what is no value of its type may be written over, where no step is limited`() {
+        var guardian = WriteGuard()
+        let garbage = DataValue(value: nil, status: .badDecodingError, time: utc)
+        #expect(guardian.judge(attempt(.string("new")), open, current: garbage) == .write)
+        var rules = open
+        rules.maximumStep = 1
+        #expect(code(guardian.judge(attempt(.double(1)), rules, current: garbage)) == .unreadable)
     }
 
     @Test func `writes keep their distance, and only writes count`() {
@@ -170,7 +181,9 @@ private func token(_ decision: WriteGuard.Decision) throws -> String {
         }
         #expect(code(guardian.judge(attempt(.double(0), token: first), rules, at: start.advanced(by: .seconds(1)))) == .confirmation)
         for user in 1..<WriteGuard.pendingMax / WriteGuard.pendingPerUserMax {
-            for index in 0..<WriteGuard.pendingPerUserMax { _ = guardian.judge(attempt(.double(Double(index)), who: "user \(user)"), rules) }
+            for index in 0..<WriteGuard.pendingPerUserMax {
+                _ = guardian.judge(attempt(.double(Double(index)), who: "user \(user)"), rules)
+            }
         }
         #expect(code(guardian.judge(attempt(.double(1), who: "one more"), rules)) == .busy)
         #expect(code(guardian.judge(attempt(.double(1), who: "one more"), rules, at: start.advanced(by: .seconds(61)))) == nil)

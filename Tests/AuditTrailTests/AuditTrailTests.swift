@@ -41,8 +41,9 @@ private final class Folder {
 
 private func record(_ index: Int) -> AuditRecord {
     AuditRecord(
-        time: "2026-01-01T00:00:0\(index % 10).000Z", kind: index % 2 == 0 ? .intent : .outcome, who: "uid 1000 (eve)", from: "local socket",
-        device: "pump-1", tag: "speed", old: "1", wanted: "\(index)", outcome: "done", reason: "line\nbreak", trace: "t\(index)")
+        time: "2026-01-01T00:00:0\(index % 10).000Z", kind: index % 2 == 0 ? .intent : .outcome, who: "uid 1000 (eve)",
+        from: "local socket",
+        device: "pump-1", tag: "speed", old: "1", wanted: "\(index)", outcome: "done", reason: "line\nbreak", trace: "t\(index / 2)")
 }
 
 @Suite struct AuditTrailTests {
@@ -54,7 +55,7 @@ private func record(_ index: Int) -> AuditRecord {
         #expect(found.records.map(\.number) == [1, 2, 3, 4, 5, 6])
         #expect(found.records.map(\.kind) == [.begin, .intent, .outcome, .intent, .outcome, .intent])
         #expect(found.records.last?.wanted == "4" && found.records.last?.reason == "line\nbreak")
-        #expect(found.remarks.isEmpty)
+        #expect(found.unresolved == [6])
     }
 
     @Test func `a trail goes on where it was left`() throws {
@@ -143,7 +144,8 @@ private func record(_ index: Int) -> AuditRecord {
         let folder = try Folder()
         try folder.fill(3)
         let whole = try Data(contentsOf: URL(fileURLWithPath: folder.file(1)))
-        let line = try AuditLine(record(9), after: "\(AuditHead(String(contentsOfFile: folder.path + "/head", encoding: .utf8).dropLast())?.hash ?? "")")
+        let line = try AuditLine(
+            record(9), after: "\(AuditHead(String(contentsOfFile: folder.path + "/head", encoding: .utf8).dropLast())?.hash ?? "")")
         for kept in [1, 30, 64, 65, 100, line.bytes.count - 1] {
             try (whole + line.bytes.prefix(kept)).write(to: URL(fileURLWithPath: folder.file(1)))
             let before = try AuditVerification(folder: folder.path)
@@ -236,6 +238,18 @@ private func record(_ index: Int) -> AuditRecord {
         try trail.append(record(2))
         let found = try AuditVerification(folder: folder.path, keeping: 10)
         #expect(found.isWhole && found.records.last?.wanted == "2")
+    }
+
+    @Test func `a write without an outcome is named`() throws {
+        let folder = try Folder()
+        let trail = folder.trail()
+        for (kind, trace) in [(.intent, "a"), (.outcome, "a"), (.intent, "b"), (.refused, "c")] as [(AuditRecord.Kind, String)] {
+            var record = record(0)
+            (record.kind, record.trace) = (kind, trace)
+            try trail.append(record)
+        }
+        let found = try AuditVerification(folder: folder.path)
+        #expect(found.isWhole && found.unresolved == [4] && found.remarks.count == 1)
     }
 
     @Test func `a foreign program checks the same chain`() async throws {

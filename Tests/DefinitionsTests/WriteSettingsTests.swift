@@ -9,17 +9,17 @@ import Testing
             tags: "{name: speed, address: \"holding:0\", type: uint16}", "{name: running, address: \"coil:1\", type: bool}",
             "{name: label, address: \"holding:9\", type: string, length: 4}",
             "{name: w, address: \"holding:20\", access: readWrite, \(tag), write: {\(write)}}")
-            + """
-            ---
-            apiVersion: edge.indusedge.io/v1
-            kind: Site
-            metadata: {name: plant}
-            spec:
-              \(spec)
-              devices:
-                - {name: p1, definition: pump, connection: {modbusTCP: {host: 127.0.0.1}}}
-                - {name: p2, definition: pump, connection: {modbusTCP: {host: 127.0.0.2}}}
-            """
+                + """
+                ---
+                apiVersion: edge.indusedge.io/v1
+                kind: Site
+                metadata: {name: plant}
+                spec:
+                  \(spec)
+                  devices:
+                    - {name: p1, definition: pump, connection: {modbusTCP: {host: 127.0.0.1}}}
+                    - {name: p2, definition: pump, connection: {modbusTCP: {host: 127.0.0.2}}}
+                """
     }
 
     @Test func `all keys are taken, and have defaults that forbid`() throws {
@@ -40,7 +40,8 @@ import Testing
 
     @Test(arguments: [
         ("interlock: \"this.speed < \"", "the end (at character 14)", true), ("interlock: \"speed < 5\"", "this.speed", true),
-        ("interlock: \"this.sped < 5\"", "device 'p1' has no such tag", true), ("interlock: \"p3.speed < 5\"", "'p3', which is not defined", true),
+        ("interlock: \"this.sped < 5\"", "device 'p1' has no such tag", true),
+        ("interlock: \"p3.speed < 5\"", "'p3', which is not defined", true),
         ("interlock: \"this.label == 1\"", "which is a text", true), ("interlock: \"this.speed\"", "but it is a number", true),
         ("readModifyWrite: true", "is for bits of registers", false), ("minInterval: 0s", "minInterval", true),
         ("verifyAfter: 11s", "verifyAfter", true), ("confirm: yes", "confirm", true), ("interlok: \"true\"", "interlock", true),

@@ -35,7 +35,9 @@ struct WriteCommandTests {
         let socket = folder.path + "/data/control.sock"
         for _ in 0..<1000 {
             // The device has to be there, too: a dry run says so.
-            if FileManager.default.fileExists(atPath: socket), try await TestSite.command(["write", site, "pump-1.speed=100", "--dry-run"]).status == 0 {
+            if FileManager.default.fileExists(atPath: socket),
+                try await TestSite.command(["write", site, "pump-1.speed=100", "--dry-run"]).status == 0
+            {
                 return gateway
             }
             try await Task.sleep(for: .milliseconds(20))
@@ -85,9 +87,48 @@ struct WriteCommandTests {
 
         let file = folder.path + "/data/audit/00000001.audit"
         let text = try String(contentsOfFile: file, encoding: .utf8)
-        try text.replacingOccurrences(of: #""wanted":"200""#, with: #""wanted":"100""#).write(toFile: file, atomically: true, encoding: .utf8)
+        try text.replacingOccurrences(of: #""wanted":"200""#, with: #""wanted":"100""#).write(
+            toFile: file, atomically: true, encoding: .utf8)
         let broken = try await TestSite.command(["audit", "verify", site])
         #expect(broken.status == 1 && broken.errors.contains("the audit trail is broken"), "\(broken)")
+        await peer.stop()
+    }
+
+    @Test("killed at any moment, the trail is whole, and tells of every write that reached the device")
+    func killed() async throws {
+        let folder = try TemporaryFolder()
+        let peer = try await WritablePeer()
+        let site = try document(folder, port: peer.port)
+        var generator = SeededGenerator()
+        for round in 0..<4 {
+            let gateway = try await started(site, folder)
+            let writers = Task {
+                await withTaskGroup(of: Void.self) { group in
+                    for writer in 0..<3 {
+                        group.addTask {
+                            for step in 0..<20 where !Task.isCancelled {
+                                _ = try? await TestSite.command(["write", site, "pump-1.speed=\(100 + (step + writer) % 3)"])
+                            }
+                        }
+                    }
+                }
+            }
+            try await Task.sleep(for: .milliseconds(Int.random(in: 50...400, using: &generator)))
+            gateway.signal(SIGKILL)
+            _ = try await gateway.waitForExit()
+            writers.cancel()
+            await writers.value
+            let trail = try await TestSite.command(["audit", "verify", site])
+            #expect(trail.status == 0, "round \(round): \(trail)")
+            let shown = try await TestSite.command(["audit", "show", site, "--last", "100000", "--json"])
+            let intents = shown.output.count { $0.contains(#""kind":"intent""#) }
+            let writes = try await peer.command("writes").split(separator: " ").first.flatMap { Int($0) } ?? .max
+            #expect(writes <= intents, "round \(round): \(writes) writes at the device, \(intents) intents in the trail")
+        }
+        let gateway = try await started(site, folder)
+        #expect(try await TestSite.command(["write", site, "pump-1.speed=150"]).status == 0)
+        #expect(try await TestSite.command(["audit", "verify", site]).status == 0)
+        await gateway.stop()
         await peer.stop()
     }
 

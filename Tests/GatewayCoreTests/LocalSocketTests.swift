@@ -7,6 +7,13 @@ import Testing
     import Glibc
 #endif
 
+/// Runs what blocks on a thread of its own: the few threads of the pool are for those who answer.
+private func blocking<Result: Sendable>(_ work: @escaping @Sendable () throws -> Result) async throws -> Result {
+    try await withCheckedThrowingContinuation { continuation in
+        Thread.detachNewThread { continuation.resume(with: Swift.Result { try work() }) }
+    }
+}
+
 /// A server that answers with what it was asked, turned around.
 private final class Server {
     let folder: String
@@ -21,15 +28,19 @@ private final class Server {
         path = folder + "/control.sock"
         let server = LocalSocketServer(path: path, transferTimeout: timeout)
         task = Task { try await server.run { line, peer in line.reversed() + Array(" \(peer.user)".utf8) } }
-        for _ in 0..<2000 where (try? LocalSocketClient.ask([], at: path, timeout: .seconds(5))) == nil {
+        for _ in 0..<2000 {
+            if let answer = try? await ask("x"), !answer.isEmpty { return }
             try await Task.sleep(for: .milliseconds(2))
         }
     }
 
     deinit { try? FileManager.default.removeItem(atPath: folder) }
 
-    func ask(_ text: String) throws -> String {
-        String(decoding: try LocalSocketClient.ask(Array(text.utf8), at: path, timeout: .seconds(5)), as: UTF8.self)
+    func ask(_ text: String) async throws -> String {
+        let path = path
+        return try await blocking {
+            String(decoding: try LocalSocketClient.ask(Array(text.utf8), at: path, timeout: .seconds(5)), as: UTF8.self)
+        }
     }
 
     func stop() async -> Bool {
@@ -44,7 +55,7 @@ private final class Server {
 }
 
 /// A client that does what it wants.
-private final class Client {
+private final class Client: Sendable {
     let descriptor: Int32
 
     init(_ path: String) {
@@ -61,13 +72,15 @@ private final class Client {
     func send(_ bytes: [UInt8]) -> Int { Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) }
 
     /// Everything until the server closes.
-    func rest() -> [UInt8] {
-        var all: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        while true {
-            let count = recv(descriptor, &buffer, buffer.count, 0)
-            guard count > 0 else { return all }
-            all += buffer[..<count]
+    func rest() async throws -> [UInt8] {
+        try await blocking { [self] in
+            var all: [UInt8] = []
+            var buffer = [UInt8](repeating: 0, count: 4096)
+            while true {
+                let count = recv(descriptor, &buffer, buffer.count, 0)
+                guard count > 0 else { return all }
+                all += buffer[..<count]
+            }
         }
     }
 }
@@ -75,18 +88,18 @@ private final class Client {
 @Suite struct LocalSocketTests {
     @Test func `a question is answered, with the user that the kernel vouches for`() async throws {
         let server = try await Server()
-        #expect(try server.ask("abc") == "cba \(geteuid())")
+        #expect(try await server.ask("abc") == "cba \(geteuid())")
         let mode = try FileManager.default.attributesOfItem(atPath: server.path)[.posixPermissions] as? Int
         #expect(mode == 0o600)
         #expect(await server.stop())
         #expect(!FileManager.default.fileExists(atPath: server.path))
-        #expect(throws: GatewayError.self) { try server.ask("abc") }
+        await #expect(throws: GatewayError.self) { try await server.ask("abc") }
     }
 
     @Test func `a path longer than a socket's address serves, too`() async throws {
         let server = try await Server(depth: 8)
         #expect(server.path.utf8.count > 200)
-        #expect(try server.ask("long") == "gnol \(geteuid())")
+        #expect(try await server.ask("long") == "gnol \(geteuid())")
         #expect(await server.stop())
     }
 
@@ -94,7 +107,7 @@ private final class Client {
         let first = try await Server()
         let second = LocalSocketServer(path: first.path)
         let task = Task { try await second.run { _, _ in Array("second".utf8) } }
-        while try first.ask("x") != "second" { try await Task.sleep(for: .milliseconds(2)) }
+        while try await first.ask("x") != "second" { try await Task.sleep(for: .milliseconds(2)) }
         task.cancel()
         _ = try? await task.value
         #expect(await first.stop())
@@ -106,26 +119,35 @@ private final class Client {
         let slow = Client(server.path)
         let half = Client(server.path)
         let gone = Client(server.path)
-        _ = huge.send([UInt8](repeating: 65, count: 1 << 20))
+        _ = try await blocking { huge.send([UInt8](repeating: 65, count: 1 << 20)) }
         #expect(slow.send([65]) == 1)
         #expect(half.send(Array("no end".utf8)) == 6)
         _ = gone.send(Array("a question\n".utf8))
         shutdown(gone.descriptor, Int32(SHUT_RDWR))
-        #expect(try server.ask("served") == "devres \(geteuid())")
-        #expect(huge.rest().isEmpty)
-        #expect(slow.rest().isEmpty)
-        #expect(half.rest().isEmpty)
+        #expect(try await server.ask("served") == "devres \(geteuid())")
+        #expect(try await huge.rest().isEmpty)
+        #expect(try await slow.rest().isEmpty)
+        #expect(try await half.rest().isEmpty)
         let garbage = Client(server.path)
         #expect(garbage.send([0, 255, 10, 65, 65, 10]) == 6)
-        #expect(garbage.rest() == [255, 0] + Array(" \(geteuid())\n".utf8))
+        #expect(try await garbage.rest() == [255, 0] + Array(" \(geteuid())\n".utf8))
         #expect(await server.stop())
+    }
+
+    @Test func `whoever has not asked yet does not hold up the end`() async throws {
+        let server = try await Server(timeout: .seconds(600))
+        let idle = Client(server.path)
+        #expect(idle.send([65]) == 1)
+        #expect(try await server.ask("x") == "x \(geteuid())")
+        #expect(await server.stop())
+        #expect(try await idle.rest().isEmpty)
     }
 
     @Test func `connections are bounded, and are free again when their time is over`() async throws {
         let server = try await Server()
         let idle = (0..<LocalSocketServer.clientsMax + 4).map { _ in Client(server.path) }
-        for client in idle { #expect(client.rest().isEmpty) }
-        #expect(try server.ask("again") == "niaga \(geteuid())")
+        for client in idle { #expect(try await client.rest().isEmpty) }
+        #expect(try await server.ask("again") == "niaga \(geteuid())")
         #expect(await server.stop())
     }
 }

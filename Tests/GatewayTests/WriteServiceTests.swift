@@ -9,6 +9,10 @@ import Telemetry
 import TestKit
 import Testing
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 @testable import Gateway
 
 /// A site with one writable device behind a foreign server, and the service that writes to it.
@@ -21,39 +25,39 @@ private struct Bench {
     let recorder = LogRecorder()
 
     static let tags = """
-          - {name: speed, address: "holding:100", type: uint16, scale: 0.1, access: readWrite, limits: {min: 0, max: 50, maxStep: 5}, unit: Hz}
-          - {name: slow, address: "holding:200", type: uint16, access: readWrite, write: {minInterval: 10s}}
-          - {name: valve, address: "coil:4", type: bool, access: readWrite, write: {interlock: "this.speed < 12 && other.level <= 300"}}
-          - {name: critical, address: "holding:300", type: int32, access: readWrite, write: {confirm: twoStep}}
-          - {name: label, address: "holding:400", type: string, length: 8, access: readWrite}
-          - {name: bit, address: "holding:500.2", type: bool, access: readWrite}
-          - {name: fixed, address: "holding:600", type: uint16}
-          - {name: level, address: "holding:310", type: uint16}
-    """
+              - {name: speed, address: "holding:100", type: uint16, scale: 0.1, access: readWrite, limits: {min: 0, max: 50, maxStep: 5}, unit: Hz}
+              - {name: slow, address: "holding:200", type: uint16, access: readWrite, write: {minInterval: 10s}}
+              - {name: valve, address: "coil:4", type: bool, access: readWrite, write: {interlock: "this.speed < 12 && other.level <= 300"}}
+              - {name: critical, address: "holding:300", type: int32, access: readWrite, write: {confirm: twoStep}}
+              - {name: label, address: "holding:400", type: string, length: 8, access: readWrite}
+              - {name: bit, address: "holding:500.2", type: bool, access: readWrite}
+              - {name: fixed, address: "holding:600", type: uint16}
+              - {name: level, address: "holding:310", type: uint16}
+        """
 
     init(writes: String = "allowed", changing: (String, String)? = nil) async throws {
         folder = try TemporaryFolder()
         peer = try await WritablePeer()
         time = ManualTime()
         var text = """
-        apiVersion: edge.indusedge.io/v1
-        kind: ProtocolDefinition
-        metadata: {name: pump, version: 1.0.0}
-        spec:
-          protocol: modbus
-          scanGroups: {fast: 1s}
-          tags:
-        \(Bench.tags)
-        ---
-        apiVersion: edge.indusedge.io/v1
-        kind: Site
-        metadata: {name: plant}
-        spec:
-          writes: \(writes)
-          devices:
-            - {name: pump, definition: pump, connection: {modbusTCP: {host: 127.0.0.1, port: \(peer.port)}}}
-            - {name: other, definition: pump, connection: {modbusTCP: {host: 127.0.0.1, port: \(peer.port)}}}
-        """
+            apiVersion: edge.indusedge.io/v1
+            kind: ProtocolDefinition
+            metadata: {name: pump, version: 1.0.0}
+            spec:
+              protocol: modbus
+              scanGroups: {fast: 1s}
+              tags:
+            \(Bench.tags)
+            ---
+            apiVersion: edge.indusedge.io/v1
+            kind: Site
+            metadata: {name: plant}
+            spec:
+              writes: \(writes)
+              devices:
+                - {name: pump, definition: pump, connection: {modbusTCP: {host: 127.0.0.1, port: \(peer.port)}}}
+                - {name: other, definition: pump, connection: {modbusTCP: {host: 127.0.0.1, port: \(peer.port)}}}
+            """
         if let changing { text = text.replacingOccurrences(of: changing.0, with: changing.1) }
         let path = folder.path + "/site.yaml"
         try text.write(toFile: path, atomically: true, encoding: .utf8)
@@ -68,7 +72,8 @@ private struct Bench {
     }
 
     /// Submits, and lets the time pass that the service waits for.
-    func write(_ target: String, _ value: String, dry: Bool = false, token: String? = nil, who: String = "ann") async throws -> WriteOutcome {
+    func write(_ target: String, _ value: String, dry: Bool = false, token: String? = nil, who: String = "ann") async throws -> WriteOutcome
+    {
         let reference = try #require(TagReference(target))
         let request = WriteRequest(who: who, from: "test", target: reference, value: .text(value), isDryRun: dry, token: token)
         return await outcome(of: request)
@@ -100,6 +105,30 @@ private struct Bench {
         await adapter.disconnect()
         await peer.stop()
     }
+}
+
+/// Takes connections and never says a word.
+private final class SilentServer {
+    let port: UInt16
+    private let descriptor: Int32
+
+    init() throws {
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let made = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                bind(listener, address, size) == 0 && listen(listener, 8) == 0 && getsockname(listener, address, &size) == 0
+            }
+        }
+        descriptor = listener
+        port = UInt16(bigEndian: address.sin_port)
+        try #require(made)
+    }
+
+    deinit { close(descriptor) }
 }
 
 @Suite struct WriteServiceTests {
@@ -262,10 +291,35 @@ private struct Bench {
             return await group.reduce(into: []) { $0.append($1) }
         }
         let done = outcomes.filter { $0.result == .done }
-        #expect(done.count >= WriteService.waitingMax && outcomes.allSatisfy { $0.result == .done || $0.code == "busy" })
+        #expect(done.count >= WriteService.waitingPerDeviceMax && outcomes.allSatisfy { $0.result == .done || $0.code == "busy" })
         let records = try bench.records().filter { $0.kind == .intent || $0.kind == .outcome }
         for pair in stride(from: 0, to: records.count - 1, by: 2) { #expect(records[pair].trace == records[pair + 1].trace) }
         #expect(records.count == 2 * done.count)
+        await bench.stop()
+    }
+
+    @Test func `scenario 10: a device that does not answer holds up no write to another, and takes no other's place`() async throws {
+        let bench = try await Bench()
+        let silent = try SilentServer()
+        let mute = ModbusAdapter(
+            name: "other", line: ModbusLine(.tcp(host: "127.0.0.1", port: silent.port), responseTimeout: .milliseconds(500)), unit: 1)
+        try await mute.connect()
+        let site = try #require(ConfigurationLoader().load(files: [bench.folder.path + "/site.yaml"], environment: [:]).site)
+        await bench.service.adopt(site: site, adapters: ["pump": bench.adapter, "other": mute])
+        let stuck = try #require(TagReference("other.slow"))
+        let order = await withTaskGroup(of: WriteOutcome.self) { group in
+            for _ in 0..<20 {
+                group.addTask { await bench.service.submit(WriteRequest(who: "ann", from: "test", target: stuck, value: .text("1"))) }
+            }
+            group.addTask { (try? await bench.write("pump.speed", "11")) ?? WriteOutcome(.unknown, target: "", trace: "") }
+            return await group.reduce(into: [WriteOutcome]()) { $0.append($1) }
+        }
+        let place = try #require(order.firstIndex { $0.target == "pump.speed" })
+        #expect(order[place].result == .done, "\(order[place])")
+        #expect(order[..<place].count { $0.code == "unreadable" } <= 1, "it did not wait for the silent ones")
+        #expect(order.count { $0.code == "unreadable" } == WriteService.waitingPerDeviceMax)
+        #expect(order.count { $0.code == "busy" } == 20 - WriteService.waitingPerDeviceMax)
+        await mute.disconnect()
         await bench.stop()
     }
 

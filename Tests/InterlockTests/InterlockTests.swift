@@ -25,7 +25,8 @@ private func verdict(_ text: String, _ values: [String: Variant]) throws -> Bool
         ("p.speed == 10", true), ("p.speed != 10", false), ("10 == p.speed", true), ("p.on", true), ("!p.on", false), ("not p.off", true),
         ("p.on == true", true), ("p.off == 0", true), ("p.on && p.off", false), ("p.on || p.off", true), ("p.on and not p.off", true),
         ("p.off or p.on", true), ("p.off && p.off || p.on", true), ("p.off && (p.off || p.on)", false), ("!(p.on && p.off)", true),
-        ("p.speed > -5", true), ("p.speed < 1e+3", true), ("p.speed < 1e-3", false), ("p.a/b.c == 2.5", true), ("true", true), ("!!p.on", true),
+        ("p.speed > -5", true), ("p.speed < 1e+3", true), ("p.speed < 1e-3", false), ("p.a/b.c == 2.5", true), ("true", true),
+        ("!!p.on", true),
     ])
     func conditions(_ text: String, _ expected: Bool) throws {
         let values: [String: Variant] = [
@@ -36,8 +37,10 @@ private func verdict(_ text: String, _ values: [String: Variant]) throws -> Bool
 
     @Test(arguments: [
         ("", 1, "the end"), ("p.a <", 6, "the end"), ("p.a = 3", 5, "=="), ("p.a < 3 <  p.b", 9, "chained"), ("(p.a < 3", 9, "')'"),
-        ("p.a < 3)", 8, "the end"), ("speed < 3", 1, "this.speed"), ("5", 1, "compare"), ("p.a & p.b", 5, "&&"), ("p.a < 3 p.b", 9, "here is 'p.b'"),
-        ("p.a < $x", 7, "no place"), ("(p.a) < 3", 7, "parentheses"), ("p.a == inf", 8, "inf"), (".a < 3", 1, "neither"), ("p. < 3", 1, "neither"),
+        ("p.a < 3)", 8, "the end"), ("speed < 3", 1, "this.speed"), ("5", 1, "compare"), ("p.a & p.b", 5, "&&"),
+        ("p.a < 3 p.b", 9, "here is 'p.b'"),
+        ("p.a < $x", 7, "no place"), ("(p.a) < 3", 7, "parentheses"), ("p.a == inf", 8, "inf"), (".a < 3", 1, "neither"),
+        ("p. < 3", 1, "neither"),
         ("p.a == 0x10", 8, "neither"), ("&& p.a", 1, "expected"),
     ])
     func `what is no condition is told with its place`(_ text: String, _ column: Int, _ part: String) throws {
@@ -58,7 +61,8 @@ private func verdict(_ text: String, _ values: [String: Variant]) throws -> Bool
         }
         #expect(reason(value(.double(1))) == "permits")
         #expect(reason(nil).contains("p.other is not known"))
-        #expect(reason(value(nil, .badTimeout, reason: "no answer in time")) == "p.other is BadTimeout (no answer in time), but must be Good")
+        #expect(
+            reason(value(nil, .badTimeout, reason: "no answer in time")) == "p.other is BadTimeout (no answer in time), but must be Good")
         #expect(reason(value(.double(9), .uncertain)).contains("must be Good"))
         #expect(reason(value(.double(9), age: .seconds(6))).contains("old"))
         #expect(reason(value(.double(9), age: .seconds(-6))).contains("old"))
@@ -89,7 +93,9 @@ private func verdict(_ text: String, _ values: [String: Variant]) throws -> Bool
         case 0:
             let index = Int.random(in: 0..<4, using: &generator)
             let number = Int.random(in: -3...3, using: &generator)
-            let comparisons: [(String, (Int, Int) -> Bool)] = [("<", { $0 < $1 }), ("<=", { $0 <= $1 }), ("==", { $0 == $1 }), ("!=", { $0 != $1 })]
+            let comparisons: [(String, (Int, Int) -> Bool)] = [
+                ("<", { $0 < $1 }), ("<=", { $0 <= $1 }), ("==", { $0 == $1 }), ("!=", { $0 != $1 }),
+            ]
             let (word, test) = comparisons[Int.random(in: 0..<comparisons.count, using: &generator)]
             return ("d.n\(index) \(word) \(number)", test(index - 2, number))
         case 1: return ("d.yes", true)

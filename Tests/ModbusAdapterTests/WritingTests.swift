@@ -22,7 +22,8 @@ private func target(
 
 private func adapter(_ port: UInt16) -> ModbusAdapter {
     ModbusAdapter(
-        name: "plc", line: ModbusLine(.tcp(host: "127.0.0.1", port: port), responseTimeout: .milliseconds(300), connectTimeout: .seconds(2)),
+        name: "plc",
+        line: ModbusLine(.tcp(host: "127.0.0.1", port: port), responseTimeout: .milliseconds(300), connectTimeout: .seconds(2)),
         unit: 1)
 }
 
@@ -46,6 +47,23 @@ private func adapter(_ port: UInt16) -> ModbusAdapter {
         #expect(await adapter.readNow(target(.uint16, 3, 130), at: now).value == .uint(130 | 8))
         #expect(await adapter.readNow(target(.uint16, 3, 131), at: now).value == .uint(131 | 0x0800))
         await adapter.disconnect()
+        await peer.stop()
+    }
+
+    @Test func `the adapter keeps the contract of writing`() async throws {
+        let peer = try await WritablePeer()
+        let adapter = adapter(peer.port)
+        try await adapter.connect()
+        let violations = await TagWritingConformance.violations(
+            of: adapter,
+            subjects: [
+                .init(target(.uint16, 3, 100), .uint(1), .uint(65_535)), .init(target(.int32, 3, 101, order: .dcba), .int(-1), .int(.init(Int32.min))),
+                .init(target(.float32, 3, 103, order: .cdab), .float(0.5), .float(-1e30)),
+                .init(target(.string, 3, 105, capacity: 6), .string("abcdef"), .string("")),
+                .init(target(.bool, 3, 108, bit: 0), .bool(true), .bool(false)), .init(target(.bool, 3, 108, bit: 15), .bool(false), .bool(true)),
+                .init(target(.bool, 1, 0), .bool(false), .bool(true)), .init(target(.bool, 1, 1), .bool(true), .bool(false)),
+            ], absent: target(.uint16, 3, 60_000), at: now)
+        #expect(violations.isEmpty, "\(violations)")
         await peer.stop()
     }
 

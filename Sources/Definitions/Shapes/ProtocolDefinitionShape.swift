@@ -80,7 +80,8 @@ enum ProtocolDefinitionShape {
         [
             Field(
                 "interlock", .text(.interlock),
-                "What must hold for a write: tags (device.tag, or this.tag for the same device) compared with numbers, joined by &&, || and !."),
+                "What must hold for a write: tags (device.tag, or this.tag for the same device) compared with numbers, joined by &&, || and !."
+            ),
             Field("minInterval", .duration(.milliseconds(1)...(.seconds(86_400))), "The shortest time between two writes."),
             Field(
                 "verifyAfter", .duration(.zero...(.seconds(10))), default: "100ms", "How long after the write the value is read back."),

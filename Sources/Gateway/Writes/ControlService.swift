@@ -63,7 +63,8 @@ package struct ControlService: Sendable {
         } catch {
             guard error.code == .notFound else { throw error }
             throw GatewayError(
-                .notFound, resource: folder, operation: "write", "no gateway runs on this folder; start it with 'indusedge run'", cause: error)
+                .notFound, resource: folder, operation: "write", "no gateway runs on this folder; start it with 'indusedge run'",
+                cause: error)
         }
         let decoded = try JSONDecoder().decode(Answer.self, from: Data(answer))
         guard let outcome = decoded.outcome else {
@@ -97,7 +98,8 @@ package struct ControlService: Sendable {
         do {
             return try encoder.encode(value)
         } catch {
-            throw GatewayError(.protocolViolation, resource: "control socket", operation: "encode", "the message cannot be written", cause: error)
+            throw GatewayError(
+                .protocolViolation, resource: "control socket", operation: "encode", "the message cannot be written", cause: error)
         }
     }
 }

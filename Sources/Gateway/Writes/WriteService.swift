@@ -16,9 +16,8 @@ package actor WriteService {
     private let audit: AuditTrail
     private let time: any TimeSource
     private let logger: Logger
-    private var lastOfDevice: [String: (number: UInt64, task: Task<WriteOutcome, Never>)] = [:]
+    private var queues: [String: Queue] = [:]
     private var waiting = 0
-    private var count: UInt64 = 0
     /// Outcomes of writes that were done, which the disk did not take yet.
     private var unrecorded: [AuditRecord] = []
     /// Waits for the disk, so it has a thread of its own.
@@ -26,8 +25,16 @@ package actor WriteService {
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
-    /// Requests that are carried out or wait at a time.
-    package static let waitingMax = 32
+    /// The requests for one device that are carried out or wait.
+    private struct Queue {
+        var count = 0
+        var last: Task<WriteOutcome, Never>?
+    }
+
+    /// Requests that are carried out or wait at a time, for one device and for all: a device that does not answer must not take
+    /// the places of the others.
+    package static let waitingPerDeviceMax = 8
+    package static let waitingMax = 128
     /// Outcomes kept for a disk that refuses; no further write is begun while there are any.
     private static let unrecordedMax = waitingMax
 
@@ -50,24 +57,26 @@ package actor WriteService {
     /// Carries out a request, or refuses it; returns when its end is known and recorded.
     package func submit(_ request: WriteRequest) async -> WriteOutcome {
         let trace = TraceID().description
-        guard waiting < WriteService.waitingMax else {
-            let refusal = WriteRefusal(.busy, "\(waiting) writes are under way, more are not possible")
-            return record(refusal, of: request, trace: trace)
-        }
-        waiting += 1
-        defer { waiting -= 1 }
-        count += 1
-        let number = count
         let device = request.target.device
-        let before = lastOfDevice[device]?.task
+        var queue = queues[device] ?? Queue()
+        guard queue.count < WriteService.waitingPerDeviceMax, waiting < WriteService.waitingMax else {
+            let reason = "\(queue.count) writes to \(device) and \(waiting) in all are under way, more are not possible"
+            return record(WriteRefusal(.busy, reason), of: request, trace: trace)
+        }
+        let before = queue.last
         // Not a child of the caller's task: a write that has begun is not given up in its middle.
         let task = Task {
             _ = await before?.value
             return await self.carryOut(request, trace: trace)
         }
-        lastOfDevice[device] = (number, task)
+        queue.count += 1
+        queue.last = task
+        queues[device] = queue
+        waiting += 1
         let outcome = await task.value
-        if lastOfDevice[device]?.number == number { lastOfDevice[device] = nil }
+        waiting -= 1
+        queues[device]?.count -= 1
+        if queues[device]?.count == 0 { queues[device] = nil }
         return outcome
     }
 
@@ -76,7 +85,9 @@ package actor WriteService {
     private func carryOut(_ request: WriteRequest, trace: String) async -> WriteOutcome {
         guard let entry = registry[request.target] else {
             let isDevice = registry.deviceNames.contains(request.target.device)
-            let reason = isDevice ? "device \(request.target.device) has no tag '\(request.target.tag)'" : "there is no device '\(request.target.device)'"
+            let reason =
+                isDevice
+                ? "device \(request.target.device) has no tag '\(request.target.tag)'" : "there is no device '\(request.target.device)'"
             return record(WriteRefusal(.invalid, reason), of: request, trace: trace)
         }
         guard let wanted = request.value.variant(as: entry.target.tag.dataType) else {
@@ -117,7 +128,9 @@ package actor WriteService {
         }
     }
 
-    private func write(_ value: Variant, _ entry: WriteRegistry.Entry, _ request: WriteRequest, _ answer: WriteOutcome) async -> WriteOutcome {
+    private func write(_ value: Variant, _ entry: WriteRegistry.Entry, _ request: WriteRequest, _ answer: WriteOutcome) async
+        -> WriteOutcome
+    {
         var answer = answer
         do {
             try recordLate()

@@ -27,9 +27,10 @@ MAY_IMPORT = {
     "ModbusProtocol": set(),
     "Commissioning": {"Telemetry"},
     "GatewayCore": {"Telemetry", "CSystem"},
-    "Definitions": {"Telemetry"},
+    "Interlock": {"Telemetry"},
+    "Definitions": {"Telemetry", "Interlock"},
     "DefinitionImport": {"Telemetry", "Definitions"},
-    "Acquisition": CORE,
+    "Acquisition": CORE | {"Interlock"},
     "ModbusAdapter": CORE | {"ModbusProtocol", "CModbus"},
     "ModbusFirewall": CORE | {"ModbusProtocol"},
     "Historian": CORE | {"ChunkCodec"},
@@ -37,9 +38,10 @@ MAY_IMPORT = {
     "Sparkplug": {"Telemetry"},
     "Uplink": CORE | {"Sparkplug", "CMosquitto"},
     "Identity": CORE | {"COpenSSL"},
+    "AuditTrail": {"Telemetry", "Identity"},
     "PlantSimulation": {"Telemetry"},
-    "Gateway": CORE | {"DefinitionImport", "Definitions", "Acquisition", "Commissioning", "ModbusProtocol", "ModbusAdapter", "ModbusFirewall", "Historian", "Scoring", "Sparkplug", "Uplink", "Identity"},
-    "indusedge": CORE | {"Commissioning", "DefinitionImport", "Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink"},
+    "Gateway": CORE | {"DefinitionImport", "Definitions", "Acquisition", "Commissioning", "ModbusProtocol", "ModbusAdapter", "ModbusFirewall", "Historian", "Scoring", "Sparkplug", "Uplink", "Identity", "Interlock", "AuditTrail"},
+    "indusedge": CORE | {"Commissioning", "DefinitionImport", "Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink", "AuditTrail"},
     "TestKit": CORE | {"Historian"},
 }
 
@@ -58,7 +60,7 @@ ONLY_IMPORTERS = {
 }
 
 # Codecs, detectors and state machines compile as Embedded Swift, where there is no Foundation.
-WITHOUT_FOUNDATION = {"DefinitionImport", "Telemetry", "ChunkCodec", "ModbusProtocol", "Commissioning", "Scoring", "Sparkplug", "PlantSimulation"}
+WITHOUT_FOUNDATION = {"DefinitionImport", "Telemetry", "ChunkCodec", "ModbusProtocol", "Commissioning", "Scoring", "Sparkplug", "PlantSimulation", "Interlock"}
 
 # The one file that may read a clock.
 CLOCK_FILE = Path("Sources/GatewayCore/TimeSource.swift")

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/timex.h>
 #include <unistd.h>
@@ -22,4 +23,15 @@ int csystem_clock_is_synchronized(void)
     struct timex state = {0};
     int result = adjtimex(&state);
     return result >= 0 && result != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
+}
+
+int csystem_peer_credentials(int descriptor, int *process, unsigned *user)
+{
+    struct ucred credentials;
+    socklen_t length = sizeof credentials;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0)
+        return -1;
+    *process = credentials.pid;
+    *user = credentials.uid;
+    return 0;
 }

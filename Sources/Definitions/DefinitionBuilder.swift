@@ -85,6 +85,9 @@ struct DefinitionBuilder {
         let range = buildRange(source)
         let deadband = buildDeadband(source, range: range)
         let limits = buildLimits(source)
+        var writing = WriteSettingsBuilder(file: file)
+        let write = writing.build(source)
+        diagnostics += writing.diagnostics
         let group = scanGroup(of: source, among: scanGroups)
         guard let typeName = source.text("type"), let tagType = TagType.named(typeName) else { return nil }
         let type = tagType.dataType
@@ -119,7 +122,7 @@ struct DefinitionBuilder {
         return TagDefinition(
             name: name, address: address, unitCount: unitCount, dataType: type, stringLength: length,
             byteOrder: order, scaling: scaling, unit: source.text("unit") ?? "", scanGroup: group,
-            deadband: deadband, access: access, limits: limits, range: range, description: source.text("description"),
+            deadband: deadband, access: access, limits: limits, write: write, range: range, description: source.text("description"),
             isScored: source.bool("score") ?? true, form: form)
     }
 

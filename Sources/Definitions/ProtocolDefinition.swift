@@ -89,6 +89,7 @@ package struct TagDefinition: Sendable, Equatable {
     package var deadband: Double?
     package var access: Access
     package var limits: WriteLimits?
+    package var write: WriteSettings
     /// What values the device gives in ordinary work, in engineering units.
     package var range: ClosedRange<Double>?
     package var description: String?
@@ -99,7 +100,8 @@ package struct TagDefinition: Sendable, Equatable {
     package init(
         name: String, address: ModbusAddress, unitCount: Int, dataType: DataType, stringLength: Int, byteOrder: ByteOrder,
         scaling: Scaling, unit: String, scanGroup: String, deadband: Double? = nil, access: Access, limits: WriteLimits? = nil,
-        range: ClosedRange<Double>? = nil, description: String? = nil, isScored: Bool, form: ValueForm = .plain
+        write: WriteSettings = WriteSettings(), range: ClosedRange<Double>? = nil, description: String? = nil, isScored: Bool,
+        form: ValueForm = .plain
     ) {
         self.name = name
         self.address = address
@@ -113,6 +115,7 @@ package struct TagDefinition: Sendable, Equatable {
         self.deadband = deadband
         self.access = access
         self.limits = limits
+        self.write = write
         self.range = range
         self.description = description
         self.isScored = isScored

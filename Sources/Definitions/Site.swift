@@ -14,13 +14,14 @@ package struct Site: Sendable, Equatable {
     package var firewalls: [Firewall]
     /// When a change of the document is taken back.
     package var healthGate = HealthGateSettings()
+    package var writes: WritePolicy
     /// The file it was read from.
     package var file: String
 
     package init(
         name: String, description: String? = nil, devices: [Device], assets: [Asset], routes: [Route], log: LogSettings,
         scoring: ScoringSettings, clock: ClockSettings = ClockSettings(trust: .synchronized),
-        firewalls: [Firewall] = [], file: String
+        firewalls: [Firewall] = [], writes: WritePolicy = .refused, file: String
     ) {
         self.name = name
         self.description = description
@@ -31,8 +32,17 @@ package struct Site: Sendable, Equatable {
         self.scoring = scoring
         self.clock = clock
         self.firewalls = firewalls
+        self.writes = writes
         self.file = file
     }
+}
+
+/// Whether anything may be written to the devices of a site.
+package enum WritePolicy: String, Sendable, CaseIterable {
+    /// What the definitions allow.
+    case allowed
+    /// Nothing.
+    case refused
 }
 
 /// One device the gateway reads.

@@ -24,6 +24,7 @@ struct SiteBuilder {
     mutating func build(_ document: ObjectValue) -> Site? {
         guard let metadata = document.object("metadata"), let spec = document.object("spec") else { return nil }
         let devices = buildDevices(spec)
+        diagnostics += InterlockCheck(file: file, devices: devices, written: spec.objects("devices")).diagnostics
         let assets = buildAssets(spec, devices: devices)
         let siteName = metadata.text("name")
         var routes = RouteBuilder(file: file, site: siteName ?? "")
@@ -50,7 +51,7 @@ struct SiteBuilder {
                 path: FilePath.resolve(logPath, besideFile: file), diskLimit: diskLimit, commitInterval: commitInterval,
                 keepFor: log.duration("keepFor"), policy: policy, writeBudget: log.size("writeBudget")),
             scoring: ScoringSettings(isEnabled: isEnabled, publishEvery: publishEvery), clock: ClockSettings(trust: trust),
-            firewalls: builtFirewalls, file: file)
+            firewalls: builtFirewalls, writes: spec.text("writes").flatMap(WritePolicy.init(rawValue:)) ?? .refused, file: file)
         site.healthGate = gate
         return site
     }

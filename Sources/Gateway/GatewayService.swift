@@ -92,7 +92,9 @@ package struct GatewayService: Sendable {
     private func prepare(_ log: Historian) throws -> [ServiceGroupConfiguration.ServiceConfiguration] {
         let clock = ClockService(time: time, log: log, logger: logger)
         clock.begin()
-        let runtime = try SiteRuntime(site: site, version: version, log: log, time: time, logger: logger) { _ in true }
+        let writes = WriteService(site: site, adapters: [:], folder: site.log.path + "/audit", time: time, logger: logger)
+        let runtime = try SiteRuntime(site: site, version: version, log: log, time: time, logger: logger, writes: writes)
+        let control = ControlService(folder: site.log.path, writes: writes)
         let diagnostics = DiagnosticsService(log: log, time: time) { runtime.directory.devices }
         let planning = PlanningService(log: log, time: time, store: runtime.plans, logger: logger) { runtime.directory.plans }
         let configuration = ConfigurationService(
@@ -117,6 +119,7 @@ package struct GatewayService: Sendable {
                 await runtime.startDevices()
                 try await runtime.deviceHost.run()
             },
+            service("control") { try await control.run() },
             // Ends before the devices: no client is let through to one that has gone.
             service("firewalls") {
                 try await runtime.startFirewalls()

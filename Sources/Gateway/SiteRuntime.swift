@@ -41,18 +41,18 @@ actor SiteRuntime {
     private let log: any TelemetryLog
     private let time: any TimeSource
     private let logger: Logger
-    /// Writes down what passes a firewall; false when that cannot be done.
-    private let audit: @Sendable (FirewallService.Attempt) async -> Bool
+    /// Changes devices for those who ask, and writes down what passes a firewall.
+    private let writes: WriteService
 
     /// Prepares everything and starts nothing.
     ///
     /// Throws a `GatewayError` when the site cannot work, or the catalogue of the log cannot be written.
     init(
         site: Site, version: String, log: any TelemetryLog, time: any TimeSource, logger: Logger,
-        audit: @escaping @Sendable (FirewallService.Attempt) async -> Bool
+        writes: WriteService
     ) throws {
         self.site = site
-        self.audit = audit
+        self.writes = writes
         self.version = version
         self.log = log
         self.time = time
@@ -111,6 +111,7 @@ actor SiteRuntime {
     // MARK: - Starting
 
     func startDevices() async {
+        await adoptWrites()
         for device in site.devices { await startDevice(device.name) }
     }
 
@@ -126,7 +127,8 @@ actor SiteRuntime {
     /// Starts these firewalls: after the devices they stand before.
     func startFirewalls(_ names: Set<String>? = nil) async throws {
         let factory = FirewallFactory(
-            site: site, device: { [weak self] name in await self?.device(named: name)?.prepared }, audit: audit, time: time, logger: logger)
+            site: site, device: { [weak self] name in await self?.device(named: name)?.prepared },
+            audit: { [writes] attempt in await writes.record(attempt) }, time: time, logger: logger)
         let latest = devices.compactMapValues(\.prepared.latest)
         for configured in site.firewalls where names?.contains(configured.name) ?? true {
             let firewall = factory.firewall(configured, latest: latest)
@@ -134,6 +136,10 @@ actor SiteRuntime {
             let log = log
             await firewallHost.start(configured.name) { try await firewall.run(stream: stream, log: log) }
         }
+    }
+
+    private func adoptWrites() async {
+        await writes.adopt(site: site, adapters: devices.mapValues { $0.prepared.adapter })
     }
 
     private func startDevice(_ name: String) async {
@@ -212,6 +218,7 @@ actor SiteRuntime {
         routes = nextRoutes
         directory.replace(next.devices.compactMap { nextDevices[$0.name] })
         for route in routes.values { route.retain(streams: streams) }
+        await adoptWrites()
         await update(assets)
         for name in touchedRoutes.sorted() { await startRoute(name) }
         for device in next.devices where touched.contains(device.name) { await startDevice(device.name) }

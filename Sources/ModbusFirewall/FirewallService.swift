@@ -2,7 +2,7 @@ package import GatewayCore
 package import Logging
 package import ModbusProtocol
 internal import Synchronization
-internal import Telemetry
+package import Telemetry
 
 /// Answers the requests of clients: out of the latest values, by the device, or with an exception.
 package final class FirewallService: Sendable {
@@ -34,7 +34,9 @@ package final class FirewallService: Sendable {
             /// About to be sent to the device.
             case intended
             case done
-            /// By the firewall, or by the device.
+            /// Not done, or nobody knows: what the device answered.
+            case failed(String)
+            /// Not let through.
             case refused(String)
         }
         package var firewall: String
@@ -43,6 +45,9 @@ package final class FirewallService: Sendable {
         package var unit: UInt8
         package var request: ModbusRequest
         package var stage: Stage
+        package var time: Timestamp
+        /// Ties the records of one write to each other.
+        package var trace: String
     }
 
     package let name: String
@@ -139,8 +144,7 @@ package final class FirewallService: Sendable {
         if let refusal = firewall.withLock({ $0.refusal(of: request, unit: unit, client: client, contents: contents) }) {
             return await refuse(request, refusal, unit: unit, device: target.device, client: client)
         }
-        var attempt = Attempt(
-            firewall: name, client: client.description, device: target.device, unit: unit, request: request, stage: .intended)
+        var attempt = attempt(request, .intended, unit: unit, device: target.device, client: client)
         guard await audit(attempt) else {
             let refusal = Refusal(.deviceFailure, .notAudited, "the audit trail cannot be written, so nothing is")
             return await refuse(request, refusal, unit: unit, device: target.device, client: client)
@@ -157,6 +161,14 @@ package final class FirewallService: Sendable {
         return response.pdu(to: request)
     }
 
+    private func attempt(
+        _ request: ModbusRequest, _ stage: Attempt.Stage, unit: UInt8, device: String, client: ClientAddress
+    ) -> Attempt {
+        Attempt(
+            firewall: name, client: client.description, device: device, unit: unit, request: request, stage: stage, time: time.utc,
+            trace: TraceID().description)
+    }
+
     private func refuse(
         _ request: ModbusRequest, _ refusal: Refusal, unit: UInt8, device: String, client: ClientAddress
     ) async -> [UInt8] {
@@ -168,10 +180,7 @@ package final class FirewallService: Sendable {
         if request.isWrite {
             let now = time.now
             lastRefusedWrite.withLock { $0 = now }
-            _ = await audit(
-                Attempt(
-                    firewall: name, client: client.description, device: device, unit: unit, request: request, stage: .refused(refusal.text))
-            )
+            _ = await audit(attempt(request, .refused(refusal.text), unit: unit, device: device, client: client))
         }
         if isFirst {
             logger.warning(

@@ -13,4 +13,8 @@ void csystem_set_thread_niceness(int niceness);
 /// 0 too where the system does not tell.
 int csystem_clock_is_synchronized(void);
 
+/// Who is at the other end of a connected Unix domain socket, as the kernel knows it (SO_PEERCRED of unix(7)).
+/// Returns 0, or -1 with errno.
+int csystem_peer_credentials(int descriptor, int *process, unsigned *user);
+
 #endif

@@ -59,6 +59,7 @@ enum ProtocolDefinitionShape {
             Field("deadband", .object(deadband), "Changes smaller than this are not stored."),
             Field("access", .word(TagDefinition.Access.allCases.map(\.rawValue)), default: "read", "Whether the tag may be written."),
             Field("limits", .object(limits), "What may be written, in engineering units."),
+            Field("write", .object(write), "How the tag is written, and what has to hold for it."),
             Field("range", .object(range), "What values the device gives in ordinary work, in engineering units."),
             Field("description", .text(.prose), "For people."),
             Field("score", .bool, default: "true", "Whether the health model looks at the tag."),
@@ -109,6 +110,27 @@ enum ProtocolDefinitionShape {
             Field("min", .number, "The smallest value."),
             Field("max", .number, "The largest value."),
             Field("maxStep", .number, "The largest difference to the value before, per write."),
+        ])
+
+    static let write = ObjectShape(
+        "write", "How the tag is written, and what has to hold for it.",
+        [
+            Field(
+                "interlock", .text(.interlock),
+                "What must hold for a write: tags (device.tag, or this.tag for the same device) compared with numbers, joined by &&, || and !."
+            ),
+            Field("minInterval", .duration(.milliseconds(1)...(.seconds(86_400))), "The shortest time between two writes."),
+            Field(
+                "verifyAfter", .duration(.zero...(.seconds(10))), default: "100ms", "How long after the write the value is read back."),
+            Field(
+                "confirm", .word(WriteSettings.Confirmation.allCases.map(\.rawValue)), default: "none",
+                "twoStep: a write is carried out by a second request, with the token that the first one gives."),
+            Field(
+                "function", .word(WriteSettings.Function.allCases.map(\.rawValue)), default: "automatic",
+                "single: Modbus functions 05 and 06; multiple: 15 and 16; automatic: by the size of the value."),
+            Field(
+                "readModifyWrite", .bool, default: "false",
+                "Whether a bit may be changed by writing its whole register back, where the device has no mask write (function 22)."),
         ])
 
     static let range = ObjectShape(

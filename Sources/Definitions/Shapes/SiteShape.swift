@@ -30,6 +30,9 @@ enum SiteShape {
                 "assets", .list(.object(asset), count: 1...1000),
                 "The machines whose health is scored; each device is one where none is given."),
             Field("routes", .list(.object(route), count: 0...16), "Where samples are published."),
+            Field(
+                "writes", .word(WritePolicy.allCases.map(\.rawValue)), default: "refused",
+                "Whether tags that their definitions allow to be written may be written at all."),
             Field("log", .object(log), "The local log of all samples."),
             Field("scoring", .object(scoring), "The health of the assets."),
             Field("clock", .object(clock), "The clock that stamps the samples."),

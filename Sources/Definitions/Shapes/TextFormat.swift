@@ -96,6 +96,9 @@ extension TextFormat {
 
     static let prose = TextFormat("a text", pattern: nil, lengthMax: 2000, example: "Feed pump of line 1") { _ in true }
 
+    /// Judged by `Interlock`, not here: a wrong condition deserves a message with its place.
+    static let interlock = TextFormat("a condition", pattern: nil, lengthMax: 1000, example: "pump-1.speed < 50") { _ in true }
+
     /// Judged by `UCUM`, not here: a wrong unit deserves a better message.
     static let unit = TextFormat("a UCUM unit", pattern: nil, lengthMax: 64, example: "Cel") { _ in true }
 

@@ -206,7 +206,6 @@ struct ChangingConfigurationTests {
         try await gateway.errorLine { $0.contains("refused") && $0.contains("site.yaml:") && $0.contains("devises") }
         // Touched, and read again because somebody asks for it: still the same content.
         try FileManager.default.setAttributes([.modificationDate: Date(timeIntervalSinceNow: -60)], ofItemAtPath: edited.path)
-        try await Task.sleep(for: .seconds(3))
         gateway.signal(SIGHUP)
         try await Task.sleep(for: .seconds(2))
         #expect(gateway.errorText.components(separatedBy: "changed site document refused").count == 2, "\(gateway.errorText)")
@@ -303,6 +302,34 @@ struct ChangingConfigurationTests {
         #expect(!host.allLines.contains { $0.contains("violation") }, "\(host.allLines.filter { $0.contains("violation") })")
         #expect(host.allLines.count { $0.contains("\"NBIRTH\"") } == 1)
         #expect(host.allLines.count { $0.contains("\"DBIRTH\"") && $0.contains("\"stays\"") } == 1)
+    }
+
+    @Test(
+        "killed during a trial: the last known good document runs first and the trial begins anew; killed again, the document is taken back"
+    )
+    func interruptedTrial() async throws {
+        let site = try await TestSite()
+        let peer = try await ModbusPeer()
+        try await peer.command("exception 2 holding 5000 5999")
+        let subscriber = try await site.readySubscriber("plant/plc/fast")
+        let edited = try EditedSite(site, Document(devices: [.init(name: "plc", port: peer.port)], gate: "{within: 2s}"))
+        let gateway = try edited.run()
+        _ = try await subscriber.line { Message($0)?.values["counter"] != nil }
+        edited.document.devices[0].address = 5000
+        try edited.save()
+        try await gateway.errorLine { $0.contains("site document applied") }
+        await gateway.stop()
+        let second = try edited.run()
+        try await second.errorLine { $0.contains("the trial begins anew") }
+        _ = try await subscriber.line { Message($0)?.epoch == 2 && Message($0)?.values["counter"] != nil }
+        try await second.errorLine { $0.contains("site document applied") }
+        _ = try await subscriber.line { Message($0)?.epoch == 2 && Message($0)?.values.isEmpty == true }
+        await second.stop()
+        let third = try edited.run()
+        try await third.errorLine { $0.contains("level=error") && $0.contains("taken back once") && $0.contains("ended twice") }
+        _ = try await subscriber.line { Message($0)?.epoch == 3 && Message($0)?.values["counter"] != nil }
+        try await stop(third)
+        #expect(try await edited.status()["state"] as? String == "rolledBack")
     }
 
     @Test("units behind one connection: one that changes or goes leaves it open for the other")

@@ -114,6 +114,11 @@ final class ConfigurationService: Sendable {
         case .refuse(let reasons): await refuse(reasons, machine)
         case .apply(let difference, let next):
             let before = await runtime.tagQuality()
+            var trial = status(.onTrial, of: next, running: next.bundle.digest, changes: difference.changes)
+            // The same trial, begun anew.
+            if let last = control.status, last.digest == trial.digest { trial.interruptions = last.interruptions }
+            // Before the deed: a document that ends the gateway at once must be known at the next start.
+            save(trial)
             do {
                 try await runtime.apply(difference, to: next.site)
             } catch {
@@ -122,12 +127,7 @@ final class ConfigurationService: Sendable {
             }
             logger.notice("site document applied", metadata: ["changes": .array(difference.changes.map { .string($0) })])
             let followUp = machine.didApply(next, before: before, at: time.now)
-            if machine.gate != nil {
-                var status = status(.onTrial, of: next, running: next.bundle.digest, changes: difference.changes)
-                // The same trial, begun anew.
-                if let last = control.status, last.digest == status.digest { status.interruptions = last.interruptions }
-                await tell(status)
-            }
+            if machine.gate != nil { await tell(trial) }
             try await carryOut(followUp, &machine)
         case .accept(let configuration, let remarks):
             if remarks.isEmpty {

@@ -64,7 +64,10 @@ package struct GatewayStart: Sendable {
             let isFirstInterruption = status.state == .onTrial && status.interruptions == 0
             // Once may be a power cut; twice is likelier the document's fault.
             let reasons = status.state == .onTrial ? ["the gateway ended twice while the document was on trial"] : status.reasons
-            guard var good = lastKnownGood(source, instead: loaded, reasons: reasons, wasRolledBack: true) else {
+            guard var good = lastKnownGood(source, instead: loaded, reasons: reasons, wasRolledBack: true),
+                // Ended between keeping the document as good and noting so.
+                good.configuration.bundle != loaded.bundle
+            else {
                 return (GatewayStart(Configuration(site: site, bundle: loaded.bundle), source, refusal: nil), loaded)
             }
             if isFirstInterruption {

@@ -93,7 +93,7 @@ package struct ConfigurationMachine: Sendable {
     /// The last known good document runs again.
     package mutating func didRollBack(to good: Configuration) { running = good }
 
-    /// Time has passed. `tags` is asked for only when the gate has to judge.
+    /// Time has passed; `tags` are what they are now. Of use only when the time of the gate is over.
     package mutating func tick(at now: MonotonicInstant, tags: TagQuality) -> Action {
         guard let verdict = gate?.verdict(on: tags, at: now) else { return .none }
         gate = nil

@@ -44,8 +44,9 @@ final class ConfigurationService: Sendable {
         var firstLook: MonotonicInstant? = time.now
         if start.isTrialInterrupted { firstLook = time.now.advanced(by: start.configuration.site.healthGate.within) }
         while true {
-            let action = machine.tick(at: time.now, tags: machine.gate == nil ? TagQuality(devices: [:]) : await runtime.tagQuality())
-            try await carryOut(action, &machine)
+            if let gate = machine.gate, gate.deadline <= time.now {
+                try await carryOut(machine.tick(at: time.now, tags: await runtime.tagQuality()), &machine)
+            }
             let stamps = stamps(of: paths)
             let isWanted = control.takeReload() || firstLook.map { $0 <= time.now } ?? false
             if isWanted {
@@ -79,11 +80,13 @@ final class ConfigurationService: Sendable {
     private func begin() async throws {
         let running = start.configuration.bundle.digest
         guard let refusal = start.refusal else {
-            if start.isTrialInterrupted, let kept = store.status() {
+            if start.isTrialInterrupted, var kept = store.status() {
+                kept.interruptions += 1
                 logger.warning(
                     "the site document was on trial when the gateway ended: the last known good one runs, and the trial begins anew",
                     metadata: ["in": "\(start.configuration.site.healthGate.within)"])
-                return control.set(kept)
+                control.set(kept)
+                return save(kept)
             }
             control.set(status(.accepted, of: start.configuration, running: running))
             guard start.source != nil else { return }
@@ -111,6 +114,11 @@ final class ConfigurationService: Sendable {
         case .refuse(let reasons): await refuse(reasons, machine)
         case .apply(let difference, let next):
             let before = await runtime.tagQuality()
+            var trial = status(.onTrial, of: next, running: next.bundle.digest, changes: difference.changes)
+            // The same trial, begun anew.
+            if let last = control.status, last.digest == trial.digest { trial.interruptions = last.interruptions }
+            // Before the deed: a document that ends the gateway at once must be known at the next start.
+            save(trial)
             do {
                 try await runtime.apply(difference, to: next.site)
             } catch {
@@ -119,7 +127,7 @@ final class ConfigurationService: Sendable {
             }
             logger.notice("site document applied", metadata: ["changes": .array(difference.changes.map { .string($0) })])
             let followUp = machine.didApply(next, before: before, at: time.now)
-            if machine.gate != nil { await tell(status(.onTrial, of: next, running: next.bundle.digest, changes: difference.changes)) }
+            if machine.gate != nil { await tell(trial) }
             try await carryOut(followUp, &machine)
         case .accept(let configuration, let remarks):
             if remarks.isEmpty {

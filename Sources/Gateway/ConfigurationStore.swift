@@ -115,6 +115,8 @@ package struct ConfigurationStatus: Sendable, Equatable, Codable {
     package var changes: [String]
     /// Why it was refused or taken back, or what is worth knowing of it.
     package var reasons: [String]
+    /// How often the gateway ended while the document was on trial.
+    package var interruptions = 0
 }
 
 extension ConfigurationStatus {

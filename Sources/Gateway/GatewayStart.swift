@@ -59,11 +59,18 @@ package struct GatewayStart: Sendable {
             return (lastKnownGood(source, instead: loaded, reasons: reasons, wasRolledBack: false), loaded)
         }
         if let status = ConfigurationStore(logPath: site.log.path).status(), status.digest == loaded.bundle.digest,
-            status.state == .rolledBack || status.state == .onTrial,
-            var good = lastKnownGood(
-                source, instead: loaded, reasons: status.reasons, wasRolledBack: status.state == .rolledBack)
+            status.state == .rolledBack || status.state == .onTrial
         {
-            if status.state == .onTrial {
+            let isFirstInterruption = status.state == .onTrial && status.interruptions == 0
+            // Once may be a power cut; twice is likelier the document's fault.
+            let reasons = status.state == .onTrial ? ["the gateway ended twice while the document was on trial"] : status.reasons
+            guard var good = lastKnownGood(source, instead: loaded, reasons: reasons, wasRolledBack: true),
+                // Ended between keeping the document as good and noting so.
+                good.configuration.bundle != loaded.bundle
+            else {
+                return (GatewayStart(Configuration(site: site, bundle: loaded.bundle), source, refusal: nil), loaded)
+            }
+            if isFirstInterruption {
                 good.refusal = nil
                 good.isTrialInterrupted = true
             }

@@ -32,9 +32,13 @@ private struct Document {
     var gate = "{within: 2s, goodTagsDropMax: 10%}"
     var head = ""
     var extra = ""
+    /// Further keys of the route.
+    var route = ""
+    /// Whether the definitions are in a file of their own, `definitions.yaml`.
+    var isDivided = false
 
-    func text(_ site: TestSite, payload: String, broker: UInt16) -> String {
-        let definitions = devices.map { device in
+    var definitions: String {
+        devices.map { device in
             """
             apiVersion: edge.indusedge.io/v1
             kind: ProtocolDefinition
@@ -47,22 +51,30 @@ private struct Document {
             ---
 
             """
-        }
+        }.joined()
+    }
+
+    /// Without the line that would begin another document.
+    var definitionsFile: String { String(definitions.dropLast("---\n".count)) }
+
+    func text(_ site: TestSite, payload: String, broker: UInt16) -> String {
+        let named = isDivided ? "\n  definitions: [definitions.yaml]" : ""
         let list = devices.map {
             "    - {name: \($0.name), definition: \($0.name)-definition, responseTimeout: \($0.timeout), "
                 + "connection: {modbusTCP: {host: 127.0.0.1, port: \($0.port), unit: \($0.unit)}}}"
         }
-        return head + definitions.joined() + """
+        return head + (isDivided ? "" : definitions) + """
             apiVersion: edge.indusedge.io/v1
             kind: Site
             metadata: {name: test-plant}
-            spec:
+            spec:\(named)
               log: {path: "\(site.logPath)", diskLimit: 64MiB}
               healthGate: \(gate)
               devices:
             \(list.joined(separator: "\n"))
               routes:
                 - name: central
+            \(route.isEmpty ? "" : "      " + route)
                   payload: \(payload)
                   topic: "plant/{device}/{group}"
                   clusters: [{name: local, url: "mqtts://localhost:\(broker)"}]
@@ -90,6 +102,9 @@ private final class EditedSite {
     }
 
     func save() throws {
+        if document.isDivided {
+            try document.definitionsFile.write(toFile: site.folder.path + "/definitions.yaml", atomically: true, encoding: .utf8)
+        }
         try document.text(site, payload: payload, broker: brokerPort).write(toFile: path, atomically: true, encoding: .utf8)
     }
 
@@ -206,7 +221,6 @@ struct ChangingConfigurationTests {
         try await gateway.errorLine { $0.contains("refused") && $0.contains("site.yaml:") && $0.contains("devises") }
         // Touched, and read again because somebody asks for it: still the same content.
         try FileManager.default.setAttributes([.modificationDate: Date(timeIntervalSinceNow: -60)], ofItemAtPath: edited.path)
-        try await Task.sleep(for: .seconds(3))
         gateway.signal(SIGHUP)
         try await Task.sleep(for: .seconds(2))
         #expect(gateway.errorText.components(separatedBy: "changed site document refused").count == 2, "\(gateway.errorText)")
@@ -305,6 +319,34 @@ struct ChangingConfigurationTests {
         #expect(host.allLines.count { $0.contains("\"DBIRTH\"") && $0.contains("\"stays\"") } == 1)
     }
 
+    @Test(
+        "killed during a trial: the last known good document runs first and the trial begins anew; killed again, the document is taken back"
+    )
+    func interruptedTrial() async throws {
+        let site = try await TestSite()
+        let peer = try await ModbusPeer()
+        try await peer.command("exception 2 holding 5000 5999")
+        let subscriber = try await site.readySubscriber("plant/plc/fast")
+        let edited = try EditedSite(site, Document(devices: [.init(name: "plc", port: peer.port)], gate: "{within: 2s}"))
+        let gateway = try edited.run()
+        _ = try await subscriber.line { Message($0)?.values["counter"] != nil }
+        edited.document.devices[0].address = 5000
+        try edited.save()
+        try await gateway.errorLine { $0.contains("site document applied") }
+        await gateway.stop()
+        let second = try edited.run()
+        try await second.errorLine { $0.contains("the trial begins anew") }
+        _ = try await subscriber.line { Message($0)?.epoch == 2 && Message($0)?.values["counter"] != nil }
+        try await second.errorLine { $0.contains("site document applied") }
+        _ = try await subscriber.line { Message($0)?.epoch == 2 && Message($0)?.values.isEmpty == true }
+        await second.stop()
+        let third = try edited.run()
+        try await third.errorLine { $0.contains("level=error") && $0.contains("taken back once") && $0.contains("ended twice") }
+        _ = try await subscriber.line { Message($0)?.epoch == 3 && Message($0)?.values["counter"] != nil }
+        try await stop(third)
+        #expect(try await edited.status()["state"] as? String == "rolledBack")
+    }
+
     @Test("units behind one connection: one that changes or goes leaves it open for the other")
     func sharedConnection() async throws {
         let site = try await TestSite()
@@ -312,12 +354,13 @@ struct ChangingConfigurationTests {
         let relay = try await CountingRelay(to: peer.port)
         let subscriber = try await site.readySubscriber("plant/#")
         let edited = try EditedSite(
-            site, Document(devices: [.init(name: "one", port: relay.port), .init(name: "two", port: relay.port, unit: 2)]))
+            site, Document(devices: [.init(name: "one", port: relay.port), .init(name: "two", port: relay.port, unit: 2)], isDivided: true))
         let gateway = try edited.run()
         for device in ["one", "two"] { _ = try await subscriber.line { $0.hasPrefix("plant/\(device)/fast ") } }
+        // Nothing but a file that the site document names.
         edited.document.devices[1].period = "40ms"
-        try edited.save()
-        try await gateway.errorLine { $0.contains("site document applied") }
+        try edited.document.definitionsFile.write(toFile: site.folder.path + "/definitions.yaml", atomically: true, encoding: .utf8)
+        try await gateway.errorLine { $0.contains("site document applied") && $0.contains("device two") && !$0.contains("device one") }
         for _ in 0..<20 { _ = try await subscriber.line { $0.hasPrefix("plant/two/fast ") } }
         edited.document.devices.removeLast()
         try edited.save()
@@ -329,6 +372,40 @@ struct ChangingConfigurationTests {
         #expect(try await edited.diagnostics("one", "connections") as? Int == 1)
         #expect(try await edited.diagnostics("two", "online") as? Bool == false)
         #expect(try await edited.diagnostics("two", "reason") as? String == "removed from the site document")
+    }
+
+    @Test("a changed route goes on where it was: nothing is lost, no device notices; scoring comes and goes")
+    func changedRoute() async throws {
+        let site = try await TestSite()
+        let peer = try await ModbusPeer()
+        let relay = try await CountingRelay(to: peer.port)
+        let broker = try await CountingRelay(to: site.broker.port)
+        let subscriber = try await site.readySubscriber("plant/#")
+        let edited = try EditedSite(site, brokerPort: broker.port, Document(devices: [.init(name: "plc", port: relay.port)]))
+        let gateway = try edited.run()
+        for _ in 0..<20 { _ = try await subscriber.line { $0.hasPrefix("plant/plc/fast ") } }
+        edited.document.route = "keepAlive: 20s"
+        edited.document.extra = "  scoring: {enabled: false}\n"
+        try edited.save()
+        try await gateway.errorLine {
+            $0.contains("route central: keepAlive 30s → 20s") && $0.contains("site: scoring.isEnabled true → false")
+        }
+        for _ in 0..<20 { _ = try await subscriber.line { $0.hasPrefix("plant/plc/fast ") } }
+        edited.document.extra = ""
+        try edited.save()
+        try await gateway.errorLine { $0.contains("site: scoring.isEnabled false → true") }
+        while subscriber.lines.contains(where: { $0.hasPrefix("plant/plc/health ") }) { _ = try await subscriber.line() }
+        _ = try await subscriber.line { $0.hasPrefix("plant/plc/health ") }
+        try await stop(gateway)
+        #expect(relay.opened == 1 && broker.opened == 2)
+        #expect(!gateway.errorText.contains("level=error") && !gateway.errorText.contains("retry_count"), "\(gateway.errorText)")
+        expectEveryPoll(try await edited.counters("plc"), "plc")
+        // Whatever was not acknowledged when the route was stopped came again under its key.
+        let sequences = subscriber.allLines.compactMap { Message($0) }.filter { $0.topic == "plant/plc/fast" }.map(\.sequence)
+        let first = try #require(sequences.first)
+        #expect(Set(sequences) == Set(first...(first + Set(sequences).count - 1)), "\(sequences)")
+        let ledger = try await TestSite.command(["ledger", site.logPath])
+        #expect(ledger.status == 0, "\(ledger.output.joined(separator: "\n")) \(ledger.errors)")
     }
 
     @Test("what cannot change while the gateway runs is refused with the reason, and diff says so before")

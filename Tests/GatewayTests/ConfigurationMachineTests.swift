@@ -369,6 +369,19 @@ struct GatewayStartTests {
         let start = try #require(GatewayStart.choose(place.source).start)
         #expect(try place.comment() == "# first")
         #expect(start.refusal == nil && start.isTrialInterrupted)
+        // It was found good, and the gateway ended before it could note that.
+        try place.store.save(GatewayStart.choose(place.source).loaded.bundle, at: Timestamp(nanoseconds: 0))
+        #expect(GatewayStart.choose(place.source).start?.isTrialInterrupted == false)
+        try place.write("first")
+        try place.keep()
+        try place.write("second")
+        // A second time it is taken for the cause.
+        var status = try #require(place.store.status())
+        status.interruptions = 1
+        try place.store.save(status)
+        let second = try #require(GatewayStart.choose(place.source).start)
+        #expect(
+            second.refusal?.wasRolledBack == true && second.refusal?.reasons.first?.contains("twice") == true && !second.isTrialInterrupted)
     }
 
     @Test("a broken document: what was kept runs, if it was kept for the same files", arguments: ["  devises: []", "]]]]", "\u{1}"])

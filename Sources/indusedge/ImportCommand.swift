@@ -96,6 +96,7 @@ struct DiscoverCommand: AsyncParsableCommand {
         guard (1...65_535).contains(port) else { throw ValidationError("the port is \(port), allowed are 1…65535") }
         guard (0...255).contains(unit) else { throw ValidationError("the unit identifier is \(unit), allowed are 0…255") }
         let isName = !name.isEmpty && name.utf8.count <= 64 && name.utf8.allSatisfy { $0 == 45 || $0 == 95 || isalnum(Int32($0)) != 0 }
+        guard name != "site" else { throw ValidationError("'site' is what the site document is called") }
         guard isName, isalnum(Int32(name.utf8.first ?? 0)) != 0 else { throw ValidationError("'\(name)' is no name of a device") }
     }
 

@@ -57,7 +57,38 @@ def journal(folder):
     write(folder, "Catalogue", b"\1" + catalogue)
 
 
+def imports(folder):
+    """A byte for the format, then the file."""
+    formats = {".csv": 1, ".toml": 2, ".json": 3}
+    for path in sorted((ROOT / "Tests/DefinitionImportTests/Fixtures").iterdir()):
+        if path.suffix in formats:
+            write(folder, "ImportFile", bytes([formats[path.suffix]]) + path.read_bytes())
+
+
+def chains(folder):
+    """The answers of a device in the order they are asked for, each behind a byte 0: the mark, the heads of its models, their points."""
+    registers = {}
+    text = (ROOT / "Tests/DefinitionImportTests/Fixtures/sunspec-inverter.txt").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            start, *words = line.split()
+            registers.update({int(start) + index: int(word, 16) for index, word in enumerate(words)})
+    answer = lambda start, count: bytes(1) + b"".join(registers[start + index].to_bytes(2, "big") for index in range(count))
+    data, points, address = answer(40000, 2), b"", 40002
+    while True:
+        data += answer(address, 2)
+        model, length = registers[address], registers[address + 1]
+        if model == 0xFFFF:
+            break
+        for offset in range(0, length if model < 64000 else 0, 100):
+            points += answer(address + 2 + offset, min(100, length - offset))
+        address += 2 + length
+    write(folder, "SunSpecChain", data + points)
+
+
 if __name__ == "__main__":
     columns(Path(sys.argv[1]))
     blocks(Path(sys.argv[1]))
     journal(Path(sys.argv[1]))
+    imports(Path(sys.argv[1]))
+    chains(Path(sys.argv[1]))

@@ -40,11 +40,14 @@ package struct DraftTag: Sendable, Equatable {
     package var unit: String
     package var scanGroup: String
     package var isScored: Bool
+    /// The raw number that says that there is no value, as a document writes it: `0x8000`.
+    package var notAvailable: String?
     package var description: String?
 
     package init(
         name: String, address: ModbusAddress, dataType: DataType, stringLength: Int = 0, byteOrder: ByteOrder = .abcd,
-        scaling: Scaling = .identity, unit: String = "", scanGroup: String, isScored: Bool = true, description: String? = nil
+        scaling: Scaling = .identity, unit: String = "", scanGroup: String, isScored: Bool = true,
+        notAvailable: String? = nil, description: String? = nil
     ) {
         self.name = name
         self.address = address
@@ -55,6 +58,7 @@ package struct DraftTag: Sendable, Equatable {
         self.unit = unit
         self.scanGroup = scanGroup
         self.isScored = isScored
+        self.notAvailable = notAvailable
         self.description = description
     }
 

@@ -60,9 +60,8 @@ package enum DraftWriter {
         if !tag.unit.isEmpty { parts.append("unit: \(quoted(tag.unit))") }
         if tag.scanGroup != definition.scanGroups.first?.name { parts.append("scanGroup: \(tag.scanGroup)") }
         if !tag.isScored, tag.dataType != .string { parts.append("score: false") }
-        if let description = tag.description, !description.isEmpty {
-            parts.append("description: \(quoted(String(description.prefix(proseMax))))")
-        }
+        let remarks = [tag.description, tag.notAvailable.map { "\($0) stands for not available." }].compactMap { $0 }.filter { !$0.isEmpty }
+        if !remarks.isEmpty { parts.append("description: \(quoted(String(remarks.joined(separator: " ").prefix(proseMax))))") }
         return "{\(parts.joined(separator: ", "))}"
     }
 

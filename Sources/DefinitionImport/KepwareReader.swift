@@ -19,7 +19,7 @@ enum KepwareReader {
     }
 
     static func read(_ utf8: [UInt8], options: DefinitionImport.Options) throws(ImportError) -> ImportResult {
-        let firstLine = String(decoding: utf8.prefix { !$0.isLineEnd }, as: UTF8.self)
+        let firstLine = String(decoding: utf8.drop { $0.isLineEnd || $0.isBlank }.prefix { !$0.isLineEnd }, as: UTF8.self)
         let rows = try CSVReader.rows(utf8, delimiter: CSVReader.delimiter(of: firstLine))
         guard let header = rows.first, isHeader(firstLine) else {
             throw ImportError("the first line is no heading of KEPServerEX: 'Tag Name' and 'Address' are missing", at: .start)

@@ -97,6 +97,10 @@ private struct TelegrafPlugin {
         reader.collection.notes += keys.finished()
         for unit in reader.units {
             guard let builder = reader.builders[unit] else { continue }
+            if case .modbusRTU = connection, !(1...247).contains(unit) {
+                reader.collection.notes.append(
+                    ImportNote(.lost, at: plugin.position, "slave_id", "\(unit) is no server on a serial line (1…247); 1 was taken"))
+            }
             reader.collection.add(
                 builder, connection: reader.connection(connection, unit: unit), responseTimeout: timeout?.asResponseTimeout,
                 at: plugin.position)
@@ -158,7 +162,7 @@ private struct TelegrafPlugin {
             tcp.unit = unit
             return .modbusTCP(tcp)
         case .modbusRTU(var rtu):
-            rtu.unit = max(1, min(unit, 247))
+            rtu.unit = (1...247).contains(unit) ? unit : 1
             return .modbusRTU(rtu)
         }
     }

@@ -90,12 +90,14 @@ enum ThingsBoardReader {
         }
         let unit = isSound ? unit : 1
         if type == "serial" {
+            if isSound, !(1...247).contains(unit) { keys.lost("unitId", "\(unit) is no server on a serial line (1…247); 1 was taken") }
             if case .string(let path)? = port?.content, path.hasPrefix("/"), (300...4_000_000).contains(baud), (1...2).contains(stopBits),
                 let parity = ["N": ModbusRTUConnection.Parity.none, "E": .even, "O": .odd][String(parity.prefix(1)).uppercased()]
             {
                 return .modbusRTU(
                     ModbusRTUConnection(
-                        port: path, baudRate: baud, parity: parity, dataBits: 8, stopBits: stopBits, unit: max(1, min(unit, 247))))
+                        port: path, baudRate: baud, parity: parity, dataBits: 8, stopBits: stopBits,
+                        unit: (1...247).contains(unit) ? unit : 1))
             }
             keys.lost("port", "the serial settings cannot be carried over; the site document has TCP to 192.0.2.1")
             return .modbusTCP(ModbusTCPConnection(host: "192.0.2.1", port: 502, unit: unit))

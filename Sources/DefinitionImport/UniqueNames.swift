@@ -7,8 +7,11 @@ struct UniqueNames {
     /// A tag's name: letters, digits, `_`, `-`, `.` and `/`.
     mutating func tag(_ text: String) -> String { unique(UniqueNames.valid(text, extra: "_-./", lengthMax: 118, otherwise: "tag")) }
 
-    /// A device's or definition's name: letters, digits, `_` and `-`.
-    mutating func device(_ text: String) -> String { unique(UniqueNames.valid(text, extra: "_-", lengthMax: 56, otherwise: "device")) }
+    /// A device's or definition's name: letters, digits, `_` and `-`; never `site`, which is what the file of the site document is called.
+    mutating func device(_ text: String) -> String {
+        let name = UniqueNames.valid(text, extra: "_-", lengthMax: 56, otherwise: "device")
+        return unique(name == "site" ? "site-device" : name)
+    }
 
     private mutating func unique(_ name: String) -> String {
         var result = name

@@ -71,7 +71,7 @@ struct DiscoverCommand: AsyncParsableCommand {
         commandName: "discover", abstract: "Make a protocol definition of a SunSpec device from its own models.",
         discussion: "Reads only. Exit status 1 when the device has no SunSpec map or cannot be reached.")
 
-    @Argument(help: "Host name or address of the device.")
+    @Argument(help: "Host name or address of the device, or the path of a serial line such as /dev/ttyS0.")
     var host: String
 
     @Option(help: "The TCP port.")
@@ -79,6 +79,12 @@ struct DiscoverCommand: AsyncParsableCommand {
 
     @Option(help: "The unit identifier.")
     var unit = 1
+
+    @Option(help: "Bits per second of a serial line.")
+    var baudRate = 9600
+
+    @Option(help: "none, even or odd: the parity of a serial line.")
+    var parity = ModbusRTUConnection.Parity.none
 
     @Option(help: ArgumentHelp("Where the map may begin, as a protocol address; may be given several times.", valueName: "address"))
     var base: [Int] = SunSpecWalk.basesDefault
@@ -94,14 +100,24 @@ struct DiscoverCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard (1...65_535).contains(port) else { throw ValidationError("the port is \(port), allowed are 1…65535") }
+        guard !isSerial || (1...247).contains(unit) else { throw ValidationError("a serial line has units 1…247, not \(unit)") }
+        guard (300...4_000_000).contains(baudRate) else { throw ValidationError("\(baudRate) bits per second are none of a serial line") }
         guard (0...255).contains(unit) else { throw ValidationError("the unit identifier is \(unit), allowed are 0…255") }
         let isName = !name.isEmpty && name.utf8.count <= 64 && name.utf8.allSatisfy { $0 == 45 || $0 == 95 || isalnum(Int32($0)) != 0 }
+        guard name != "site" else { throw ValidationError("'site' is what the site document is called") }
         guard isName, isalnum(Int32(name.utf8.first ?? 0)) != 0 else { throw ValidationError("'\(name)' is no name of a device") }
+    }
+
+    private var isSerial: Bool { host.hasPrefix("/") }
+
+    private var connection: Connection {
+        isSerial
+            ? .modbusRTU(ModbusRTUConnection(port: host, baudRate: baudRate, parity: parity, dataBits: 8, stopBits: 1, unit: unit))
+            : .modbusTCP(ModbusTCPConnection(host: host, port: port, unit: unit))
     }
 
     func run() async throws {
         try await reportingErrors {
-            let connection = Connection.modbusTCP(ModbusTCPConnection(host: host, port: port, unit: unit))
             let device = try await Discovery.sunSpec(connection, bases: base, time: SystemTime())
             for problem in device.problems { Output.trouble("warning: \(problem)") }
             guard device.base != nil else {
@@ -172,3 +188,5 @@ private struct DraftOutput {
 extension ImportFormat: ExpressibleByArgument {}
 
 extension ByteOrder: ExpressibleByArgument {}
+
+extension ModbusRTUConnection.Parity: ExpressibleByArgument {}

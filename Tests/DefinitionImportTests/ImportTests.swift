@@ -38,6 +38,12 @@ struct ImportTests {
         #expect(loaded.site?.devices.map(\.name) == ["Boiler_Room", "Fan"])
     }
 
+    @Test("a device that is called site does not take the place of the site document")
+    func deviceCalledSite() throws {
+        let result = try DefinitionImport.read(Array(ImportTests.small.utf8), options: .init(name: "site"))
+        #expect(result.files(site: "plant").map { $0.name } == ["site-device.yaml", "site.yaml"])
+    }
+
     // MARK: - Encodings
 
     private static let small = "Tag Name,Address,Data Type,Client Access,Scan Rate\nflow,400001,Word,RO,1000\n"

@@ -53,13 +53,12 @@ struct KepwareTests {
         #expect(result.notes.contains { $0.kind == .lost && $0.subject == "b" && $0.position.line == 3 })
     }
 
-    @Test("65,536 tags of one name are told apart quickly, and the one too many is reported")
+    @Test("many tags of one name are told apart without looking through all of them for each")
     func manyNames() throws {
         var text = "Tag Name,Address,Data Type,Client Access,Scan Rate\n"
-        for index in 1...65_536 { text += "a,4\(String(100_000 + index).dropFirst()),Word,RO,100\n" }
-        let result = try imported(text)
-        #expect(result.definitions[0].tags.count == 65_535)
-        #expect(Set(result.definitions[0].tags.map(\.name)).count == 65_535)
-        #expect(result.notes.count { $0.kind == .lost } == 1)
+        for index in 1...8000 { text += "a,4\(String(100_000 + index).dropFirst()),Word,RO,100\n" }
+        let names = try imported(text).definitions[0].tags.map { $0.name }
+        #expect(names.count == 8000 && Set(names).count == 8000)
+        #expect(names[0] == "a" && names[7999] == "a-8000")
     }
 }

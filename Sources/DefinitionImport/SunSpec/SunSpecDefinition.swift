@@ -107,13 +107,12 @@ package enum SunSpecDefinition {
                 }
                 scaling.scale = Double("1e\(factor)") ?? 1
             }
-            let sentinel = point.type.notImplementedText.map { "\($0) stands for not available." }
             result.definition.tags.append(
                 DraftTag(
                     name: "\(part.title).\(point.name)", address: ModbusAddress(table: .holding, offset: part.start + point.offset),
                     dataType: type, stringLength: type == .string ? point.size * 2 : 0, scaling: scaling, unit: point.unit,
                     scanGroup: isStatic ? identity.name : point.type.isAccumulator ? energy.name : measurements.name,
-                    isScored: point.type.isQuantity && !isStatic, description: sentinel))
+                    isScored: point.type.isQuantity && !isStatic, notAvailable: point.type.notImplementedText))
         }
     }
 

@@ -34,8 +34,8 @@ struct DiagnosticsService: Sendable {
             tick += 1
             for index in streams.indices {
                 let status = streams[index].monitor.status
-                guard tick % ticksPerPeriod == 0 || status.connection != lastConnections[index] else { continue }
-                lastConnections[index] = status.connection
+                guard tick % ticksPerPeriod == 0 || status.lastingState != lastConnections[index] else { continue }
+                lastConnections[index] = status.lastingState
                 let stamp = time.stamp
                 log.append(
                     DiagnosticsStream.batch(status, stream: streams[index].stream, descriptor: streams[index].descriptor, at: stamp))

@@ -32,7 +32,11 @@ package struct LineState: Sendable {
         }
     }
 
-    private enum Connection { case closed(retryAt: MonotonicInstant), opening(by: Int), open }
+    private enum Connection {
+        case closed(retryAt: MonotonicInstant)
+        case opening(by: Int)
+        case open
+    }
 
     private struct Unit {
         /// Known not to answer, since its last answer.

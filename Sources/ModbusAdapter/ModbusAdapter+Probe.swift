@@ -13,7 +13,8 @@ extension ModbusAdapter {
             switch error {
             case .exception: return ProbeResult(isAnswered: true)
             case .timeout:
-                return ProbeResult(isAnswered: false, silence: start.duration(to: time.now), reason: "\(describe(request)): no answer in time")
+                return ProbeResult(
+                    isAnswered: false, silence: start.duration(to: time.now), reason: "\(describe(request)): no answer in time")
             case .invalidReply(let text):
                 return ProbeResult(
                     isAnswered: false, silence: start.duration(to: time.now), reason: "\(describe(request)): invalid reply: \(text)")

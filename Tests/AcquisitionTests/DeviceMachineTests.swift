@@ -132,7 +132,9 @@ struct DeviceMachineTests {
         #expect(verdict == .intolerable)
     }
 
-    @Test("a device that is polled rarely is probed between polls, so that its silence is understood soon; when it is back, so are its values")
+    @Test(
+        "a device that is polled rarely is probed between polls, so that its silence is understood soon; when it is back, so are its values"
+    )
     func rarePolls() {
         var machine = machine([600_000])
         online(&machine)

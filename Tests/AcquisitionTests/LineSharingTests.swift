@@ -12,7 +12,9 @@ struct LineSharingTests {
         try await plant.perform { await line.silence }
     }
 
-    @Test("scenario 09: one silent unit of ten leaves the other nine 95 % of their polls, and costs the line 5 % at most", arguments: [100, 1000])
+    @Test(
+        "scenario 09: one silent unit of ten leaves the other nine 95 % of their polls, and costs the line 5 % at most",
+        arguments: [100, 1000])
     func oneSilent(periodMilliseconds: Int) async throws {
         let plant = SimulatedPlant()
         let line = plant.line()
@@ -44,7 +46,7 @@ struct LineSharingTests {
         #expect(await plant.end())
     }
 
-    @Test("scenario 11: half of the devices of a line are broken, and polling goes on at its rate; the line waits no longer for five than for one")
+    @Test("scenario 11: half of the devices of a line are broken, and polling goes on; it waits no longer for five than for one")
     func manySilent() async throws {
         let plant = SimulatedPlant()
         let line = plant.line()
@@ -93,7 +95,8 @@ struct LineSharingTests {
             #expect(try await plant.answered(index) >= 100)
             #expect(plant.members[index].monitor.status.missedPolls == 0)
         }
-        #expect(plant.members.prefix(3).allSatisfy { $0.monitor.status.connection == .waiting || $0.monitor.status.connection == .connecting })
+        let states = plant.members.prefix(3).map { $0.monitor.status.connection }
+        #expect(states.allSatisfy { $0 == .waiting || $0 == .connecting }, "\(states)")
         #expect(await plant.end())
     }
 
@@ -150,7 +153,9 @@ struct LineSharingTests {
         #expect(await plant.end())
     }
 
-    @Test("scenario 18: a server that vanishes without a word is noticed by its silence, never called online, and found again", arguments: [1, 5])
+    @Test(
+        "scenario 18: a server that vanishes without a word is noticed by its silence, never called online, and found again",
+        arguments: [1, 5])
     func vanished(units: Int) async throws {
         let plant = SimulatedPlant()
         let line = plant.line()
@@ -206,7 +211,9 @@ struct LineSharingTests {
         #expect(await plant.end())
     }
 
-    @Test("a unit that answers some requests and never others takes no more of the line than a silent one, and its other groups stay", arguments: [0, 1])
+    @Test(
+        "a unit that answers some requests and never others takes no more of the line than a silent one, and its other groups stay",
+        arguments: [0, 1])
     func partlySilent(kind: Int) async throws {
         let plant = SimulatedPlant()
         let line = plant.line()

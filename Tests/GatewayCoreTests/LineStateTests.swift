@@ -1,6 +1,6 @@
 import GatewayCore
-import TestKit
 import Telemetry
+import TestKit
 import Testing
 
 private func at(_ milliseconds: Int64) -> MonotonicInstant { MonotonicInstant(nanoseconds: milliseconds * 1_000_000) }

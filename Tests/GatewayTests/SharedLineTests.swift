@@ -90,7 +90,7 @@ struct SharedLineTests {
         let well = try await pollShare(plant, peer, deadlines: 40)
         try await peer.command("silent 5")
         try await plant.until([5], .demoted)
-        // What follows the first probe is a whole number of rounds of the budget, and the start of one more.
+        // The first probe is had on credit; from then on they follow the budget's beat.
         while plant.status(5).probes == 0 { try await Task.sleep(for: .milliseconds(5)) }
         let withDead = try await pollShare(plant, peer, deadlines: 80)
         print("share of polls: \(well) when all are well, \(withDead) with a dead unit")

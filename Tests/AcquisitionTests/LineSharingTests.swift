@@ -247,6 +247,22 @@ struct LineSharingTests {
         #expect(await plant.end())
     }
 
+    @Test("a group that is polled every ten minutes is Bad as soon as its device is known to be gone, and Good as soon as it is back")
+    func rareGroup() async throws {
+        let plant = SimulatedPlant()
+        let line = plant.line()
+        for _ in 0..<2 { plant.add(to: line, periods: [.seconds(1), .seconds(600)], keepsSamples: true) }
+        plant.run(for: .seconds(100))
+        try await plant.set(.silent, 0)
+        plant.run(for: .seconds(15))
+        let rare = plant.members[0].streams[1]
+        #expect(plant.log.batches.last { $0.stream == rare }?.quality.first?.status == .badTimeout)
+        try await plant.set(.answer, 0)
+        plant.run(for: .seconds(60))
+        #expect(plant.log.batches.last { $0.stream == rare }?.isGood == true)
+        #expect(await plant.end())
+    }
+
     @Test("one device is taken away while it shares a connection: the others do not notice")
     func leaving() async throws {
         let plant = SimulatedPlant()

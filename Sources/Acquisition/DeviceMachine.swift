@@ -67,6 +67,8 @@ package struct DeviceMachine: Sendable {
     package private(set) var schedule: ScanSchedule
     private let patience: DevicePatience
     private var probeBackoff: Backoff
+    /// Probes since the last answer.
+    private var probeTurn = 0
     /// Since the last answer, the device has been given up.
     private var isGivenUp = false
     /// Groups whose tags are Bad because the device was not asked.
@@ -96,8 +98,7 @@ package struct DeviceMachine: Sendable {
             return .sleep(until: min(start, schedule.nextDeadline ?? start))
         case .probing:
             if let group = schedule.takeDue(at: now) { return .poll(group: group) }
-            guard let group = schedule.shortestGroup else { return .sleep(until: now.advanced(by: .seconds(1))) }
-            return .probe(group: group)
+            return probe(at: now)
         case .online, .degraded:
             if let group = schedule.takeDue(at: now) { return poll(group, at: now) }
             if state == .online, let group = isUnavailable.indices.first(where: { isUnavailable[$0] && restingUntil[$0] <= now }) {
@@ -108,14 +109,14 @@ package struct DeviceMachine: Sendable {
             }
             let deadline = schedule.nextDeadline ?? now.advanced(by: .seconds(1))
             guard case .degraded(_, let probeAt) = state else { return .sleep(until: deadline) }
-            if probeAt <= now, let group = schedule.shortestGroup { return .probe(group: group) }
+            if probeAt <= now { return probe(at: now) }
             return .sleep(until: min(probeAt, deadline))
         case .demoted(let until, let isReserved):
             if let group = schedule.takeDue(at: now) { return report(group) }
             if until <= now {
                 guard isReserved else { return .reserveProbe }
                 state = .probing
-                return schedule.shortestGroup.map { .probe(group: $0) } ?? .sleep(until: now.advanced(by: .seconds(1)))
+                return probe(at: now)
             }
             return .sleep(until: min(until, schedule.nextDeadline ?? until))
         case .waiting(let until):
@@ -134,6 +135,13 @@ package struct DeviceMachine: Sendable {
         return .poll(group: group)
     }
 
+    /// Beginning with the group of the shortest period, each has its turn: a device may be deaf to what one of them asks.
+    private mutating func probe(at now: MonotonicInstant) -> Action {
+        guard let first = schedule.shortestGroup else { return .sleep(until: now.advanced(by: .seconds(1))) }
+        defer { probeTurn += 1 }
+        return .probe(group: (first + probeTurn) % schedule.groupCount)
+    }
+
     private mutating func report(_ group: Int) -> Action {
         isUnavailable[group] = true
         return .reportUnavailable(group: group)
@@ -150,6 +158,7 @@ package struct DeviceMachine: Sendable {
         if let group { isSilent[group] = false }
         state = .online
         isGivenUp = false
+        probeTurn = 0
         probeBackoff.reset()
     }
 

@@ -1,7 +1,7 @@
 internal import Synchronization
 package import Telemetry
 
-/// One change of a device's state, explained.
+/// One change of a device's state, explained; attempts in between are none.
 package struct DeviceTransition: Sendable, Equatable {
     package var time: Timestamp
     package var from: DeviceStatus.Connection
@@ -23,6 +23,9 @@ package struct DeviceStatus: Sendable, Equatable {
         case demoted
         /// Not connected; the next attempt is to come.
         case waiting
+
+        /// On the way from one lasting state to another: an answer, or its absence, will end it.
+        var isAttempt: Bool { self == .connecting || self == .probing }
     }
 
     /// The most transitions that are kept.
@@ -51,12 +54,14 @@ package struct DeviceStatus: Sendable, Equatable {
     package var clockSkewMilliseconds: Double?
     /// Why the last poll was not all Good, or the connection is not there; empty when all is well.
     package var reason = ""
-    /// Changes of `connection` so far, and the latest of them, oldest first.
+    /// Changes from one lasting state to another so far, and the latest of them, oldest first.
     package var transitionCount: UInt64 = 0
     package private(set) var transitions: [DeviceTransition] = []
 
+    /// The last lasting state; `connecting` before there was one.
+    package var lastingState: Connection { transitions.last?.to ?? .connecting }
+
     mutating func note(_ transition: DeviceTransition) {
-        connection = transition.to
         transitionCount += 1
         if transitions.count == DeviceStatus.transitionsMax { transitions.removeFirst() }
         transitions.append(transition)
@@ -97,7 +102,7 @@ package enum DiagnosticsStream {
         let values: [Variant] = [
             .bool(status.connection == .online), .uint(status.polls), .uint(status.latePolls), .uint(status.missedPolls),
             .uint(status.faultyPolls), .uint(status.connections), .string(status.reason),
-            .string(status.connection.rawValue), .uint(status.unavailablePolls), .uint(status.retries), .uint(status.probes),
+            .string(status.lastingState.rawValue), .uint(status.unavailablePolls), .uint(status.retries), .uint(status.probes),
             .double(Double(status.silence.nanoseconds) / 1e9), .uint(status.transitionCount),
         ]
         for (tag, value) in values.enumerated() { batch.set(value, tag: tag, in: descriptor) }

@@ -18,6 +18,9 @@ struct DeviceRun {
     private var filters: [ReportFilter]
     private var skew = SkewMeter()
     private var announcer: StateAnnouncer
+    /// As the monitor has them.
+    private var connection = DeviceStatus.Connection.connecting
+    private var lastingState = DeviceStatus.Connection.connecting
     /// What the tags of a device that is not asked say.
     private var unavailableStatus = StatusCode.badNotConnected
     private var generator = SystemRandomNumberGenerator()
@@ -112,11 +115,20 @@ struct DeviceRun {
     /// Tells of a change of the state since the last call, if there is one.
     mutating func noteState(because reason: String, extra: Logger.Metadata = [:]) {
         let state = DeviceStatus.Connection(machine.state)
-        let old = monitor.status.connection
-        guard state != old else { return }
-        let transition = DeviceTransition(time: time.utc, from: old, to: state, reason: reason)
-        monitor.update { $0.note(transition) }
-        announcer.tell(transition, at: time.now, extra: extra)
+        guard state != connection else { return }
+        connection = state
+        let transition = DeviceTransition(time: time.utc, from: lastingState, to: state, reason: reason)
+        let isLasting = !state.isAttempt && state != lastingState
+        if isLasting { lastingState = state }
+        monitor.update { status in
+            status.connection = state
+            if isLasting { status.note(transition) }
+        }
+        if isLasting {
+            announcer.tell(transition, at: time.now, extra: extra)
+        } else {
+            logger.debug("device is being tried", metadata: ["device": "\(name)", "state": "\(state.rawValue)", "reason": "\(reason)"])
+        }
     }
 
     mutating func didConnect() {

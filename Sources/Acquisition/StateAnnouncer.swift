@@ -37,7 +37,7 @@ struct StateAnnouncer {
         ]
         metadata.merge(extra) { $1 }
         switch transition.to {
-        case .connecting, .probing: say(.debug, "device is being tried", metadata)
+        case .connecting, .probing: break
         case .online:
             guard let ended = outage else {
                 say(.debug, "device is online", metadata)

@@ -56,8 +56,8 @@ struct DiagnosticsService: Sendable {
             try update(&told)
             for index in told.indices {
                 let status = told[index].monitor.status
-                guard tick % ticksPerPeriod == 0 || status.connection != told[index].lastConnection else { continue }
-                told[index].lastConnection = status.connection
+                guard tick % ticksPerPeriod == 0 || status.lastingState != told[index].lastConnection else { continue }
+                told[index].lastConnection = status.lastingState
                 let stamp = time.stamp
                 log.append(DiagnosticsStream.batch(status, stream: told[index].stream, descriptor: told[index].descriptor, at: stamp))
                 guard let skew = status.clockSkewMilliseconds else { continue }

@@ -81,6 +81,8 @@ final class JobQueue: @unchecked Sendable {
     private var yielding: [CheckedContinuation<Void, Never>] = []
     private var isClosed = false
     private var thread: pthread_t?
+    /// Of those taken from `waiting`, not begun yet. Only the thread itself looks at it.
+    private var jobsLeft = 0
 
     /// Where a dedicated thread finds its own queue.
     private static let key: pthread_key_t = {
@@ -164,6 +166,7 @@ final class JobQueue: @unchecked Sendable {
     }
 
     func giveWay(isolation: isolated (any Actor)?) async {
+        if jobsLeft == 0, withLock({ waiting.isEmpty && sleepers.isEmpty && yielding.isEmpty }) { return }
         await withCheckedContinuation(isolation: isolation) { continuation in withLock { yielding.append(continuation) } }
     }
 
@@ -195,7 +198,11 @@ final class JobQueue: @unchecked Sendable {
             var jobs: [(job: UnownedJob, executor: DedicatedThread)] = []
             swap(&jobs, &waiting)
             pthread_mutex_unlock(mutex)
-            for (job, executor) in jobs { job.runSynchronously(on: executor.asUnownedSerialExecutor()) }
+            jobsLeft = jobs.count
+            for (job, executor) in jobs {
+                jobsLeft -= 1
+                job.runSynchronously(on: executor.asUnownedSerialExecutor())
+            }
             jobs.removeAll()
             pthread_mutex_lock(mutex)
         }

@@ -2,16 +2,22 @@ package import GatewayCore
 internal import Telemetry
 
 extension ModbusAdapter {
-    /// Sends the plan's smallest request, once. An exception is an answer.
+    /// Sends one request of the plan, once: the smallest, the next time another. An exception is an answer.
     package func probe(_ plan: ReadPlan) async throws -> ProbeResult {
-        guard let request = plan.requests.min(by: { $0.count < $1.count }) else { return ProbeResult(isAnswered: true) }
+        let requests = plan.requests.sorted { $0.count < $1.count }
+        guard !requests.isEmpty else { return ProbeResult(isAnswered: true) }
+        let request = requests[probeTurn % requests.count]
+        probeTurn += 1
         let start = time.now
         do throws(RequestFailure) {
             try ask(request)
+            probeTurn = 0
             return ProbeResult(isAnswered: true)
         } catch {
             switch error {
-            case .exception: return ProbeResult(isAnswered: true)
+            case .exception:
+                probeTurn = 0
+                return ProbeResult(isAnswered: true)
             case .timeout:
                 return ProbeResult(
                     isAnswered: false, silence: start.duration(to: time.now), reason: "\(describe(request)): no answer in time")

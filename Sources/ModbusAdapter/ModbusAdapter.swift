@@ -21,6 +21,8 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
     var bits = [UInt8](repeating: 0, count: ModbusAdapter.bitsPerRequestMax)
     /// Whether the last poll brought an answer.
     private var isAnswering = false
+    /// Probes since the last one that was answered.
+    var probeTurn = 0
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { line.executor }
     package nonisolated var sharedLine: SharedLine { line.shared }
@@ -129,6 +131,7 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
                         // The unit is silent: to ask on would only make everybody on the line wait as often.
                         let reason = "\(describe(requests[index].request)): no answer in time"
                         poll.refuse(requests[index...].flatMap(\.fields), .badTimeout, reason)
+                        reads.askLast(requests[index].request)
                         isSilent = true
                     case .invalidReply(let text):
                         poll.refuse(

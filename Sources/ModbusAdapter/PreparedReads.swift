@@ -45,6 +45,12 @@ final class PreparedReads {
         requests = layout.requests.map { PreparedRequest($0, fields: Array(plan.fields[$0.fields]), descriptor: plan.descriptor) }
     }
 
+    /// A unit may be deaf to one request only: from now on it comes last, and stands in nobody's way.
+    func askLast(_ request: ReadRequest) {
+        guard let index = requests.firstIndex(where: { $0.request == request }) else { return }
+        requests.append(requests.remove(at: index))
+    }
+
     /// `refusals`: for each refused range of the layout the status of its tags; and what people are to read.
     func refuse(_ statuses: [StatusCode], reasons: [String]) {
         refused = zip(layout.refused, statuses).flatMap { range, status in plan.fields[range].map { ($0.tag, status) } }

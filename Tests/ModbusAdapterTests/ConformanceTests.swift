@@ -46,4 +46,33 @@ struct ConformanceTests {
                 }))
         try await suite.run()
     }
+
+    @Test("scenario 26: a request that the unit never answers is named, asked last, and does not take the others with it")
+    func deafToOne() async throws {
+        let peer = try await ModbusLinePeer(units: 1)
+        let line = ModbusLine(.tcp(host: "127.0.0.1", port: peer.port), responseTimeout: .milliseconds(200))
+        let adapter = ModbusAdapter(name: "plc", line: line, unit: 1)
+        let descriptor = StreamDescriptor(device: "plc", group: "g", tags: (0..<3).map { Tag("t\($0)", .uint16) })
+        let plan = ReadPlan(
+            stream: StreamID(rawValue: 4), descriptor: descriptor,
+            requests: (0..<3).map { ReadRequest(area: 3, start: $0 * 30, count: 1, fields: $0..<$0 + 1) },
+            fields: (0..<3).map { ReadField(tag: $0, area: 3, start: $0 * 30, count: 1, dataType: .uint16) })
+        try await adapter.connect()
+        try await peer.command("deaf 0")
+        let first = try await adapter.read(plan, at: Timestamp(nanoseconds: 1))
+        #expect(!first.isAnswered && first.batch.quality == [QualityRun(count: 3, status: .badTimeout)])
+        for _ in 0..<3 {
+            let result = try await adapter.read(plan, at: Timestamp(nanoseconds: 2))
+            #expect(result.isAnswered && result.silence > .zero)
+            #expect((0..<3).map { result.batch.status(of: $0) } == [.badTimeout, .good, .good])
+            #expect(result.reasons == ["unit 1, holding registers 0…0: no answer in time"])
+        }
+        // A probe tries one request after the other.
+        let probes = [try await adapter.probe(plan), try await adapter.probe(plan)]
+        #expect(probes.map(\.isAnswered) == [false, true])
+        try await peer.command("answer")
+        #expect(try await adapter.read(plan, at: Timestamp(nanoseconds: 3)).batch.isGood)
+        await adapter.disconnect()
+        await peer.stop()
+    }
 }

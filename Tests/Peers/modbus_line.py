@@ -11,7 +11,9 @@ Every unit has holding registers 0…99; register N holds N.
 
 Control: one command per line on standard input, each answered by one line "OK …" or "ERROR …" on standard output.
 
-    silent UNIT…        requests to these units get no reply          answer    every unit replies again
+    silent UNIT…        requests to these units get no reply
+    deaf ADDRESS        requests that cover this register get no reply, from any unit
+    answer              every unit replies again, to everything
     counts              OK and for each unit the requests received so far, in order
     connections         OK, connections open now, the most there were at once, and those accepted so far
     stop                ends the server (as does the end of standard input)
@@ -25,6 +27,7 @@ from pymodbus.server.requesthandler import ServerRequestHandler
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 silent = set()
+deaf = set()
 counts = {}
 sessions = {"open": 0, "most": 0, "accepted": 0}
 
@@ -47,7 +50,8 @@ class Handler(ServerRequestHandler):
             return
         unit = self.last_pdu.dev_id
         counts[unit] = counts.get(unit, 0) + 1
-        if unit not in silent:
+        request = self.last_pdu
+        if unit not in silent and not any(request.address <= one < request.address + request.count for one in deaf):
             await super().handle_request()
 
 
@@ -65,8 +69,11 @@ def device(unit):
 def obey(words, units):
     if words[0] == "silent" and len(words) > 1:
         silent.update(int(word) for word in words[1:])
+    elif words[0] == "deaf" and len(words) == 2:
+        deaf.add(int(words[1]))
     elif words[0] == "answer":
         silent.clear()
+        deaf.clear()
     elif words[0] == "counts":
         return [str(counts.get(unit, 0)) for unit in units]
     elif words[0] == "connections":

@@ -28,7 +28,8 @@ package actor ModbusAdapter: ProtocolAdapter {
 
     /// What the protocol lets a request carry. Areas are the function codes that read them: 1 coils, 2 discrete inputs,
     /// 3 holding registers, 4 input registers.
-    package static let limits = ReadLimits(bytesPerUnit: { $0 <= 2 ? 0.125 : 2 }) { $0 <= 2 ? bitsPerRequestMax : registersPerRequestMax }
+    package static let limits = ReadLimits(
+        bytesPerUnit: { $0 <= 2 ? 0.125 : 2 }, unitsPerRequest: { $0 <= 2 ? bitsPerRequestMax : registersPerRequestMax })
 
     /// `remembered` is what an earlier run learned of the same device; `monitor` is told what this one learns.
     package init(
@@ -57,7 +58,10 @@ package actor ModbusAdapter: ProtocolAdapter {
     /// Forgets what was learned of the device's addresses: it is known to be another one now.
     package func forgetLearned() { learner.forget() }
 
-    package func disconnect() async { line.close() }
+    package func disconnect() async {
+        line.close()
+        monitor?.learned(learner.learned(at: time.now))
+    }
 
     package func read(_ plan: ReadPlan, at time: Timestamp) async throws -> PollResult { try poll(plan, at: time) }
 

@@ -46,7 +46,7 @@ package final class PlanMonitor: Sendable {
         state.withLock(\.groups).map { group in
             let sorted = group.seconds.sorted()
             let mean = sorted.reduce(0) { $0 + Double($1) } / Double(max(1, sorted.count))
-            let p95 = sorted.isEmpty ? 0 : Double(sorted[min(sorted.count - 1, sorted.count * 95 / 100)])
+            let p95 = sorted.isEmpty ? 0 : Double(sorted[(sorted.count * 95 + 99) / 100 - 1])
             return PollTimes(
                 stream: group.stream, group: group.name, requests: group.requests, predictedSeconds: group.predictedSeconds,
                 meanSeconds: mean, p95Seconds: p95, polls: sorted.count)

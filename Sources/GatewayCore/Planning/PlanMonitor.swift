@@ -53,12 +53,16 @@ package final class PlanMonitor: Sendable {
         }
     }
 
-    /// A group has a new plan; its times begin anew.
+    /// A group has a new plan, or its plan a new prediction. With another number of requests its times begin anew.
     package func planned(stream: StreamID, group: String, requests: Int, predictedSeconds: Double) {
         state.withLock { state in
             var planned = Group(stream: stream, name: group, requests: requests, predictedSeconds: predictedSeconds)
             planned.seconds.reserveCapacity(PlanMonitor.pollsMax)
             if let known = state.groups.firstIndex(where: { $0.stream == stream }) {
+                if state.groups[known].requests == requests {
+                    state.groups[known].predictedSeconds = predictedSeconds
+                    return
+                }
                 state.groups[known] = planned
             } else {
                 state.groups.append(planned)

@@ -48,7 +48,8 @@ package struct ModbusReading: Sendable, Equatable {
         }
         guard let long = tags.first(where: { $0.address.table.isRegister && $0.unitCount > maxRegistersPerRead }) else { return nil }
         return (
-            "maxRegistersPerRead", "tag '\(long.name)' takes \(long.unitCount) registers, but one request may only ask for \(maxRegistersPerRead)",
+            "maxRegistersPerRead",
+            "tag '\(long.name)' takes \(long.unitCount) registers, but one request may only ask for \(maxRegistersPerRead)",
             "give at least \(long.unitCount), or disable the tag"
         )
     }

@@ -49,7 +49,8 @@ struct PlanStore: Sendable {
     /// The name that a device's knowledge is kept under: another definition, address or unit is another device.
     static func key(of device: Device) -> String {
         let endpoint = SiteBuilder.endpoint(of: device.connection)
-        return "\(device.name) \(device.definition.name)@\(device.definition.version) \(endpoint) \(SiteBuilder.unit(of: device.connection))"
+        return
+            "\(device.name) \(device.definition.name)@\(device.definition.version) \(endpoint) \(SiteBuilder.unit(of: device.connection))"
     }
 
     /// Every device that something is known of.

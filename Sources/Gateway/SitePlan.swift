@@ -90,7 +90,8 @@ package struct SitePlan: Sendable, Codable {
                 refusedTags: layout.refused.flatMap { $0.map { tags[fields[$0].tag].name } })
         }
         return Device(
-            name: device.name, definition: "\(device.definition.name) \(device.definition.version)", unit: Int(SiteBuilder.unit(of: device.connection)),
+            name: device.name, definition: "\(device.definition.name) \(device.definition.version)",
+            unit: Int(SiteBuilder.unit(of: device.connection)),
             isMeasured: learner.costs.observations > 0, groups: groups)
     }
 

@@ -4,7 +4,7 @@ internal import Telemetry
 /// How the adapter plans its requests and learns from refusals: `ReadLearner` decides, this carries out.
 extension ModbusAdapter {
     /// The first look whether a measured line wants another plan, and the following ones.
-    static let firstReviewInterval = Duration.seconds(10)
+    static let firstReviewInterval = Duration.seconds(1)
     static let reviewInterval = Duration.seconds(60)
     /// Tags that a reason names; more are counted.
     static let tagsNamedMax = 8
@@ -15,9 +15,8 @@ extension ModbusAdapter {
         guard let known = prepared[plan.stream], known.isFor(plan) else {
             let sorted = ReadPlan(
                 stream: plan.stream, descriptor: plan.descriptor, requests: plan.requests, fields: ReadPlanner.sort(plan.fields))
-            let isSorted = sorted.fields == plan.fields
             let reads = PreparedReads(
-                isSorted ? plan : sorted, layout: learner.layout(sorted.fields), revision: revision,
+                sorted, of: plan.fields, layout: learner.layout(sorted.fields), revision: revision,
                 nextReview: now.advanced(by: ModbusAdapter.firstReviewInterval))
             reads.lengthTrial = learner.lengthTrial(reads.layout, fields: sorted.fields)
             prepared[plan.stream] = reads
@@ -77,7 +76,8 @@ extension ModbusAdapter {
     /// Reads what can be read of a refused request and learns why it was refused. Returns whether the device fell silent over it.
     ///
     /// Throws `.disconnected` only.
-    func investigate(_ refused: PreparedRequest, code: UInt8, _ reads: PreparedReads, into poll: inout Poll) throws(RequestFailure) -> Bool {
+    func investigate(_ refused: PreparedRequest, code: UInt8, _ reads: PreparedReads, into poll: inout Poll) throws(RequestFailure) -> Bool
+    {
         let meaning = ModbusException(code)
         guard var search = learner.search(refused.request, code: code, fields: reads.plan.fields) else {
             poll.refuse(refused.fields, meaning.status, "\(describe(refused.request)): \(meaning)")
@@ -134,7 +134,9 @@ extension ModbusAdapter {
     func tryAgain(_ reads: PreparedReads, into poll: inout Poll) throws(RequestFailure) {
         var trials = learner.trials(at: time.now)
         // Where nothing is left to ask for, one value is always asked for: the device may only have been starting.
-        if reads.requests.isEmpty, trials.isEmpty, let first = reads.layout.refused.first.flatMap({ learner.request(for: $0, reads.plan.fields) }) {
+        if reads.requests.isEmpty, trials.isEmpty,
+            let first = reads.layout.refused.first.flatMap({ learner.request(for: $0, reads.plan.fields) })
+        {
             trials = [first]
         }
         for trial in trials {

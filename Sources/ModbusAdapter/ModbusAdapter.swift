@@ -34,7 +34,8 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
 
     /// What the protocol lets a request carry. Areas are the function codes that read them: 1 coils, 2 discrete inputs,
     /// 3 holding registers, 4 input registers.
-    package static let limits = ReadLimits(bytesPerUnit: { $0 <= 2 ? 0.125 : 2 }) { $0 <= 2 ? bitsPerRequestMax : registersPerRequestMax }
+    package static let limits = ReadLimits(
+        bytesPerUnit: { $0 <= 2 ? 0.125 : 2 }, unitsPerRequest: { $0 <= 2 ? bitsPerRequestMax : registersPerRequestMax })
 
     /// `retries`: how often a request without a valid answer is sent again, while the device answers others. `responseTimeout`: where the
     /// unit's is not the line's. `latest`: where answers are left for others. `remembered` is what an earlier run learned of the same device;
@@ -67,7 +68,10 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
         learner.didConnect(at: time.now)
     }
 
-    package func disconnect() async { line.leave(name) }
+    package func disconnect() async {
+        line.leave(name)
+        monitor?.learned(learner.learned(at: time.now))
+    }
 
     /// Forgets what was learned of the device's addresses: it is known to be another one now.
     package func forgetLearned() { learner.forget() }

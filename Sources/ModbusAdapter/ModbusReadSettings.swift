@@ -12,7 +12,8 @@ package struct ModbusReadSettings: Sendable, Equatable {
     package var readsAcrossHoles: Bool
 
     package init(
-        maxRegistersPerRead: Int = ModbusAdapter.registersPerRequestMax, maxBitsPerRead: Int = ModbusAdapter.bitsPerRequestMax, alignment: Int = 1,
+        maxRegistersPerRead: Int = ModbusAdapter.registersPerRequestMax, maxBitsPerRead: Int = ModbusAdapter.bitsPerRequestMax,
+        alignment: Int = 1,
         readsAcrossHoles: Bool = true
     ) {
         self.maxRegistersPerRead = maxRegistersPerRead

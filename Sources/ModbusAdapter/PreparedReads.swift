@@ -16,7 +16,9 @@ struct PreparedRequest {
 
 /// The requests that one scan group is read with at present. Belongs to one adapter, on its thread.
 final class PreparedReads {
+    /// With its fields sorted.
     let plan: ReadPlan
+    private let source: [ReadField]
     private(set) var requests: [PreparedRequest] = []
     /// The tags that are not asked for, because the device refuses them.
     private(set) var refused: [(tag: Int, status: StatusCode)] = []
@@ -30,15 +32,17 @@ final class PreparedReads {
     /// When to look whether another plan has become cheaper.
     var nextReview: MonotonicInstant
 
-    init(_ plan: ReadPlan, layout: ReadLayout, revision: UInt64, nextReview: MonotonicInstant) {
+    /// `source`: the plan's fields in the order they were given in.
+    init(_ plan: ReadPlan, of source: [ReadField], layout: ReadLayout, revision: UInt64, nextReview: MonotonicInstant) {
         self.plan = plan
+        self.source = source
         self.revision = revision
         self.nextReview = nextReview
         adopt(layout)
     }
 
     /// Whether a plan is still the one that this was made of: comparing an array with itself takes no time.
-    func isFor(_ other: ReadPlan) -> Bool { plan.fields == other.fields }
+    func isFor(_ other: ReadPlan) -> Bool { source == other.fields }
 
     func adopt(_ layout: ReadLayout) {
         self.layout = layout

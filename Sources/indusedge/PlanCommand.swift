@@ -4,7 +4,8 @@ internal import Gateway
 
 struct PlanCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "plan", abstract: "Show, offline, how the devices will be read: requests, bytes, time, and which groups cannot make their period.",
+        commandName: "plan",
+        abstract: "Show, offline, how the devices will be read: requests, bytes, time, and which groups cannot make their period.",
         discussion: """
             Uses what an earlier run of the same site measured and learned, where its log is here; else usual times for lines of each kind. \
             Exit status 1 when a group cannot make its period.

@@ -6,7 +6,8 @@ import Testing
 
 @Suite("Learning what a device refuses")
 struct ReadLearnerTests {
-    @Test("scenario 14: a map with 30 scattered forbidden registers is read with at most 1.5 × the requests of the ideal plan after learning")
+    @Test(
+        "scenario 14: a map with 30 scattered forbidden registers is read with at most 1.5 × the requests of the ideal plan after learning")
     func scatteredHoles() throws {
         let seed = seedOfThisRun()
         var generator = SeededGenerator(seed: seed)
@@ -29,7 +30,7 @@ struct ReadLearnerTests {
             let ratio = Double(reader.layout.requests.count) / Double(ideal)
             #expect(ratio <= 1.5, "seed \(seed): \(reader.layout.requests.count) requests instead of \(ideal)")
             let last = reader.poll()
-        #expect(last.read.count == addresses.count, "seed \(seed)")
+            #expect(last.read.count == addresses.count, "seed \(seed)")
             worst = max(worst, ratio)
             most = max(most, reader.device.requests)
             // Finding one of them takes about two requests per halving, and each poll asks for the rest too.
@@ -66,7 +67,9 @@ struct ReadLearnerTests {
         #expect(reader.layout.requests.count == 8)
     }
 
-    @Test("a limit of the length is told apart from a hole, whichever code it is refused with", arguments: [2, 3, 4], [16, 20, 60, 64, 100, 124])
+    @Test(
+        "a limit of the length is told apart from a hole, whichever code it is refused with", arguments: [2, 3, 4],
+        [16, 20, 60, 64, 100, 124])
     func lengthLimit(code: UInt8, most: Int) throws {
         var reader = SimulatedReader(registers(0..<600), device: SimulatedDevice(lengthMax: most, lengthCode: code))
         let settled = reader.settle()
@@ -92,7 +95,7 @@ struct ReadLearnerTests {
             let ideal = fewestRequests(addresses, forbidden: forbidden, lengthMax: most)
             #expect(Double(reader.layout.requests.count) <= 1.5 * Double(ideal), "seed \(seed): \(reader.layout.requests.count), \(ideal)")
             let last = reader.poll()
-        #expect(last.read.count == addresses.count, "seed \(seed)")
+            #expect(last.read.count == addresses.count, "seed \(seed)")
         }
     }
 
@@ -111,9 +114,9 @@ struct ReadLearnerTests {
         for moods in 1...2 {
             var reader = SimulatedReader(registers((0..<125).filter { $0 % 3 > 0 }), device: SimulatedDevice(moods: moods))
             let last = reader.poll()
-        #expect(last.read.count == 83)
+            #expect(last.read.count == 83)
             let settled = reader.settle()
-        _ = try #require(settled)
+            _ = try #require(settled)
             #expect(reader.learner.knowledge.refusals.isEmpty)
             #expect(reader.layout.requests.count == 1)
         }
@@ -215,7 +218,8 @@ struct ReadLearnerTests {
             let fields = registers(addresses, area: 1)
             let whole = ReadRequest(
                 area: 1, start: addresses.first ?? 0, count: (addresses.last ?? 0) - (addresses.first ?? 0) + 1, fields: 0..<fields.count)
-            var device = SimulatedDevice(forbidden: Set((0..<Int.random(in: 1...50, using: &generator)).map { _ in Int.random(in: 0..<2000, using: &generator) }))
+            var device = SimulatedDevice(
+                forbidden: Set((0..<Int.random(in: 1...50, using: &generator)).map { _ in Int.random(in: 0..<2000, using: &generator) }))
             guard case .refused = device.answer(whole) else { continue }
             var search = RefusalSearch(whole, code: 2, fields: fields, limits: ReadLimits { _ in 2000 }, longestRead: 0)
             while let step = search.next() { search.take(device.answer(step)) }
@@ -237,7 +241,9 @@ struct ReadLearnerTests {
 
 @Suite("Line cost model")
 struct LineCostFitTests {
-    private func fit(_ truth: LineCostModel, start: LineCostModel, lengths: [Double], noise: Double, outliers: Int = 0, count: Int = 600) -> LineCostModel {
+    private func fit(_ truth: LineCostModel, start: LineCostModel, lengths: [Double], noise: Double, outliers: Int = 0, count: Int = 600)
+        -> LineCostModel
+    {
         var generator = SeededGenerator(seed: 7)
         var fit = LineCostFit(start: start)
         for index in 0..<count {

@@ -57,7 +57,7 @@ struct ReadPlannerTests {
 
     @Test("aligned requests begin and end on the grid, and a value that would then be too long is asked for as it is")
     func alignment() throws {
-        let aligned = ReadLimits(alignment: { _ in 4 }) { _ in 8 }
+        let aligned = ReadLimits(alignment: { _ in 4 }, unitsPerRequest: { _ in 8 })
         #expect(try plan([(3, 5, 1), (3, 9, 2)], limits: aligned).requests.map { [$0.start, $0.count] } == [[4, 8]])
         #expect(try plan([(3, 3, 7)], limits: aligned).requests.map { [$0.start, $0.count] } == [[3, 7]])
         #expect(try plan([(3, 65_535, 1)], limits: aligned).requests.map { [$0.start, $0.count] } == [[65_532, 4]])
@@ -92,7 +92,9 @@ struct ReadPlannerTests {
         #expect(error?.message == "tag t0 takes 126 units, but one request carries at most 125")
     }
 
-    @Test("whatever the tags, limits and refusals: every value lies whole in exactly one request, no refused span in any, none costs more than merging greedily")
+    @Test(
+        "whatever the tags, limits and refusals: every value lies whole in exactly one request, no refused span in any, none costs more than merging greedily"
+    )
     func property() throws {
         let seed = seedOfThisRun()
         var generator = SeededGenerator(seed: seed)
@@ -109,13 +111,15 @@ struct ReadPlannerTests {
             let limits = ReadLimits(
                 holeMax: round % 3 == 0 ? Int.random(in: 0...30, using: &generator) : .max,
                 model: LineCostModel(
-                    requestSeconds: Double.random(in: 0...0.1, using: &generator), byteSeconds: Double.random(in: 0...0.01, using: &generator)),
+                    requestSeconds: Double.random(in: 0...0.1, using: &generator),
+                    byteSeconds: Double.random(in: 0...0.01, using: &generator)),
                 bytesPerUnit: { $0 <= 2 ? 0.125 : 2 }, alignment: { $0 <= 2 ? 1 : alignment }, unitsPerRequest: { $0 <= 2 ? 2000 : most })
             var knowledge = AddressKnowledge()
             for _ in 0..<Int.random(in: 0...30, using: &generator) {
                 let start = Int.random(in: 0...4000, using: &generator)
                 knowledge.noteRefused(
-                    area: UInt8.random(in: 1...4, using: &generator), span: start..<start + Int.random(in: 1...20, using: &generator), kind: .way,
+                    area: UInt8.random(in: 1...4, using: &generator), span: start..<start + Int.random(in: 1...20, using: &generator),
+                    kind: .way,
                     code: 2, at: MonotonicInstant(nanoseconds: 0))
             }
             let layout = ReadPlanner.layout(fields, limits: limits, refusals: knowledge.refusals)
@@ -160,7 +164,8 @@ struct ReadPlannerTests {
                 if isOpen, let last = layout.requests.last {
                     let span = last.start..<atom.span.upperBound
                     let hole = atom.span.lowerBound - lastEnd
-                    let isAllowed = span.count <= limits.unitsPerRequest(area) && hole <= limits.holeMax && !spans.contains { span.contains($0) }
+                    let isAllowed =
+                        span.count <= limits.unitsPerRequest(area) && hole <= limits.holeMax && !spans.contains { span.contains($0) }
                     if isAllowed, Double(hole) * unit <= limits.model.requestSeconds {
                         layout.requests[layout.requests.count - 1].count = span.count
                         layout.requests[layout.requests.count - 1].fields = last.fields.lowerBound..<atom.fields.upperBound
@@ -186,7 +191,8 @@ struct ReadPlannerTests {
                 return ReadField(tag: tag, area: 3, start: address, count: 1, dataType: .uint16)
             }
             let limits = ReadLimits(
-                model: LineCostModel(requestSeconds: Double.random(in: 0.001...0.03, using: &generator), byteSeconds: 0.001)) { _ in 30 }
+                model: LineCostModel(requestSeconds: Double.random(in: 0.001...0.03, using: &generator), byteSeconds: 0.001)
+            ) { _ in 30 }
             let refused = Int.random(in: 0...address, using: &generator)
             var knowledge = AddressKnowledge()
             if !fields.contains(where: { $0.start == refused }) {
@@ -198,7 +204,8 @@ struct ReadPlannerTests {
                 var first = 0
                 for last in fields.indices where last == fields.count - 1 || cuts >> last & 1 == 1 {
                     let span = fields[first].start..<fields[last].start + 1
-                    cost += span.count > 30 || !knowledge.refusals(area: 3, within: span).isEmpty
+                    cost +=
+                        span.count > 30 || !knowledge.refusals(area: 3, within: span).isEmpty
                         ? .infinity : limits.model.seconds(bytes: 2 * Double(span.count))
                     first = last + 1
                 }

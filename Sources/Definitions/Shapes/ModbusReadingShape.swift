@@ -1,6 +1,7 @@
 /// The tables of `modbus`, in a protocol definition and in a device that differs from it.
 enum ModbusReadingShape {
-    static let definition = ObjectShape("modbus", "How the device may be read, where it allows less than Modbus does.", fields(withDefaults: true))
+    static let definition = ObjectShape(
+        "modbus", "How the device may be read, where it allows less than Modbus does.", fields(withDefaults: true))
 
     static let device = ObjectShape(
         "device modbus", "How this device may be read, where it differs from its definition.", fields(withDefaults: false))

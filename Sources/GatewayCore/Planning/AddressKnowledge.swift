@@ -160,7 +160,9 @@ package struct AddressKnowledge: Sendable, Equatable {
 
     /// A value that had been refused is there again: others may be too.
     package mutating func hastenValues(at now: MonotonicInstant) {
-        for index in refusals.indices where refusals[index].kind == .value { refusals[index].nextTrial = min(refusals[index].nextTrial, now) }
+        for index in refusals.indices where refusals[index].kind == .value {
+            refusals[index].nextTrial = min(refusals[index].nextTrial, now)
+        }
     }
 
     /// What is to be tried again, the longest waiting first.
@@ -170,7 +172,17 @@ package struct AddressKnowledge: Sendable, Equatable {
 
     /// The refused spans within another.
     package func refusals(area: UInt8, within span: Range<Int>) -> [Refusal] {
-        refusals.filter { $0.area == area && span.contains($0.span) }
+        var low = 0
+        var high = refusals.count
+        while low < high {
+            let middle = (low + high) / 2
+            if (refusals[middle].area, refusals[middle].span.lowerBound) < (area, span.lowerBound) {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        return refusals[low...].prefix { $0.area == area && $0.span.lowerBound < span.upperBound }.filter { span.contains($0.span) }
     }
 
     /// Marks refused lengths whose time has come: the next plan names a request to try them with.

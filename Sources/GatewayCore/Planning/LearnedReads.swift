@@ -58,7 +58,9 @@ package struct LearnedReads: Sendable, Equatable, Codable {
             },
             lengths: Dictionary(
                 lengths.map { length in
-                    let trial = length.shortestRefused == nil ? MonotonicInstant(nanoseconds: .max) : now.advanced(by: .seconds(length.retrySeconds))
+                    let trial =
+                        length.shortestRefused == nil
+                        ? MonotonicInstant(nanoseconds: .max) : now.advanced(by: .seconds(length.retrySeconds))
                     return (
                         length.area,
                         AddressKnowledge.Length(

@@ -46,19 +46,23 @@ package final class PlanMonitor: Sendable {
         state.withLock(\.groups).map { group in
             let sorted = group.seconds.sorted()
             let mean = sorted.reduce(0) { $0 + Double($1) } / Double(max(1, sorted.count))
-            let p95 = sorted.isEmpty ? 0 : Double(sorted[min(sorted.count - 1, sorted.count * 95 / 100)])
+            let p95 = sorted.isEmpty ? 0 : Double(sorted[(sorted.count * 95 + 99) / 100 - 1])
             return PollTimes(
                 stream: group.stream, group: group.name, requests: group.requests, predictedSeconds: group.predictedSeconds,
                 meanSeconds: mean, p95Seconds: p95, polls: sorted.count)
         }
     }
 
-    /// A group has a new plan; its times begin anew.
+    /// A group has a new plan, or its plan a new prediction. With another number of requests its times begin anew.
     package func planned(stream: StreamID, group: String, requests: Int, predictedSeconds: Double) {
         state.withLock { state in
             var planned = Group(stream: stream, name: group, requests: requests, predictedSeconds: predictedSeconds)
             planned.seconds.reserveCapacity(PlanMonitor.pollsMax)
             if let known = state.groups.firstIndex(where: { $0.stream == stream }) {
+                if state.groups[known].requests == requests {
+                    state.groups[known].predictedSeconds = predictedSeconds
+                    return
+                }
                 state.groups[known] = planned
             } else {
                 state.groups.append(planned)

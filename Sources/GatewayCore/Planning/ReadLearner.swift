@@ -72,11 +72,13 @@ package struct ReadLearner: Sendable {
         let open = knowledge.lengths.compactMapValues(\.candidate)
         guard !open.isEmpty else { return nil }
         let hoped = ReadPlanner.layout(
-            fields, limits: limits { length in length.shortestRefused.map { length.isTrialDue ? .max : $0 - 1 } }, refusals: knowledge.refusals)
+            fields, limits: limits { length in length.shortestRefused.map { length.isTrialDue ? .max : $0 - 1 } },
+            refusals: knowledge.refusals)
         guard hoped.requests.count < layout.requests.count else { return nil }
         for (first, second) in zip(layout.requests, layout.requests.dropFirst()) {
             guard let count = open[first.area], second.area == first.area, first.start + first.count == second.start,
-                first.count + second.count >= count, knowledge.refusals(area: first.area, within: first.start..<first.start + count).isEmpty,
+                first.count + second.count >= count,
+                knowledge.refusals(area: first.area, within: first.start..<first.start + count).isEmpty,
                 count <= limits.unitsPerRequest(first.area)
             else { continue }
             return ReadRequest(area: first.area, start: first.start, count: count, fields: 0..<0)

@@ -122,7 +122,9 @@ package enum ReadPlanner {
                 firstAllowed = index + 1
                 continue
             }
-            if index > 0, atom.span.lowerBound - atoms[index - 1].span.upperBound > limits.holeMax { firstAllowed = max(firstAllowed, index) }
+            if index > 0, atom.span.lowerBound - atoms[index - 1].span.upperBound > limits.holeMax {
+                firstAllowed = max(firstAllowed, index)
+            }
             while window.count > front, let last = window.last, key(last) >= key(index) { window.removeLast() }
             window.append(index)
             while front < window.count - 1 {

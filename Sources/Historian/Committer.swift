@@ -349,7 +349,9 @@ actor Committer {
         let (configuration, kept) = (configuration, unsealable)
         let job = core.state.withLock { state in
             configuration.nextThinning(of: state.segments, room: room) { block in
-                !kept.contains(block.number) && state.cursors.allSatisfy { $0.folded >= block.end }
+                kept.contains(block.number)
+            } isFree: { block in
+                state.cursors.allSatisfy { $0.folded >= block.end }
             }
         }
         if let job { beingSealed = job.blocks }
@@ -361,6 +363,17 @@ actor Committer {
     func didNotThin(_ job: ThinningJob, because error: GatewayError) {
         beingSealed = []
         if error.code == .storageCorrupt { for block in job.blocks { unsealable.insert(block.number) } }
+        if error.code == .notFound { noteMissing(job.blocks) }
+    }
+
+    /// Notes which files somebody has removed: else the same work would be tried for ever.
+    private func noteMissing(_ segments: [Segment]) {
+        let gone = Set(segments.map(\.fileName).filter { !Files.exists(configuration.journal + "/" + $0) })
+        core.state.withLock { state in
+            for index in state.segments.indices where gone.contains(state.segments[index].fileName) {
+                state.segments[index].isMissing = true
+            }
+        }
     }
 
     // MARK: - Sealing
@@ -399,6 +412,7 @@ actor Committer {
     func didNotSeal(_ segments: [Segment], because error: GatewayError) {
         beingSealed = []
         if error.code == .limitExceeded || error.code == .storageCorrupt { for segment in segments { unsealable.insert(segment.number) } }
+        if error.code == .notFound { noteMissing(segments) }
     }
 
     private func replace(_ old: [Segment], by block: Segment, thinned: StreamTallies) {

@@ -60,10 +60,7 @@ actor Sealer {
             waiting.removeAll()
         }
         try Task.checkCancellation()
-        if let job = await committer.nextThinning() {
-            try await thin(job)
-            return true
-        }
+        if let job = await committer.nextThinning() { return try await thin(job) }
         guard let segments = await committer.nextSealing(isSmallIncluded: isSmallIncluded) else { return false }
         do throws(GatewayError) {
             try saveCatalogue()
@@ -76,7 +73,7 @@ actor Sealer {
                 report(error)
                 return true
             }
-            // Retention took a segment while it was read.
+            // Retention took a segment while it was read, or somebody else did.
             if error.code == .notFound { return false }
             throw error
         }
@@ -91,16 +88,20 @@ actor Sealer {
         catalogued = streams.count
     }
 
-    private func thin(_ job: ThinningJob) async throws(GatewayError) {
+    /// `false` where a block was gone.
+    private func thin(_ job: ThinningJob) async throws(GatewayError) -> Bool {
         do throws(GatewayError) {
             let (block, thinned) = try job.carryOut(
                 journal: configuration.journal, disk: configuration.disk, created: time.utc, clock: core.state.withLock { $0.clock },
                 catalogue: core.descriptor)
             await committer.didThin(job, to: block, thinned: thinned)
+            return true
         } catch {
             await committer.didNotThin(job, because: error)
-            if error.code == .storageCorrupt { return report(error) }
-            if error.code != .notFound { throw error }
+            if error.code == .notFound { return false }
+            guard error.code == .storageCorrupt else { throw error }
+            report(error)
+            return true
         }
     }
 

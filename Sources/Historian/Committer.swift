@@ -358,7 +358,10 @@ actor Committer {
         return job
     }
 
-    func didThin(_ job: ThinningJob, to block: Segment, thinned: StreamTallies) { replace(job.blocks, by: block, thinned: thinned) }
+    /// Returns what is to be removed now, as `didSeal` does.
+    func didThin(_ job: ThinningJob, to block: Segment, thinned: StreamTallies) -> [Segment] {
+        replace(job.blocks, by: block, thinned: thinned)
+    }
 
     func didNotThin(_ job: ThinningJob, because error: GatewayError) {
         beingSealed = []
@@ -406,8 +409,14 @@ actor Committer {
         return job
     }
 
-    /// Puts the block in the place of its segments, and removes them.
-    func didSeal(_ segments: [Segment], as block: Segment) { replace(segments, by: block, thinned: [:]) }
+    /// Puts the block in the place of its segments. Returns the files to remove: large ones take their time, for which no commit should wait.
+    func didSeal(_ segments: [Segment], as block: Segment) -> [Segment] { replace(segments, by: block, thinned: [:]) }
+
+    /// Files that were removed for it, now or by a commit that needed the room meanwhile.
+    func didRemove(_ segments: [Segment]) {
+        let names = Set(segments.map(\.fileName))
+        leaving.removeAll { names.contains($0.fileName) }
+    }
 
     func didNotSeal(_ segments: [Segment], because error: GatewayError) {
         beingSealed = []
@@ -415,22 +424,21 @@ actor Committer {
         if error.code == .notFound { noteMissing(segments) }
     }
 
-    private func replace(_ old: [Segment], by block: Segment, thinned: StreamTallies) {
+    private func replace(_ old: [Segment], by block: Segment, thinned: StreamTallies) -> [Segment] {
         beingSealed = []
         let isReplaced = core.state.withLock { $0.replace(old, by: block, thinned: thinned) }
         guard isReplaced, !isClosed else {
             // Retention took one of them meanwhile.
             try? Files.remove(configuration.journal + "/" + block.fileName, on: configuration.disk)
-            return
+            return []
         }
         statistics.withLock { $0.bytesSealed += UInt64(block.bytes) }
         account(block.bytes)
         leaving += old
-        do throws(GatewayError) {
-            try removeLeaving()
-        } catch {
-            logger.debug("sealed segments are removed later", metadata: ["error_chain": .chain(of: error)])
-        }
+        // Not before the database knows the block.
+        guard let error = snapshot() else { return leaving }
+        logger.debug("sealed segments are removed later", metadata: ["error_chain": .chain(of: error)])
+        return []
     }
 
     // MARK: - State

@@ -66,7 +66,7 @@ actor Sealer {
             try saveCatalogue()
             let block = try BlockWriter.seal(
                 segments, journal: configuration.journal, disk: configuration.disk, created: time.utc, catalogue: core.descriptor)
-            await committer.didSeal(segments, as: block)
+            await remove(await committer.didSeal(segments, as: block))
         } catch {
             await committer.didNotSeal(segments, because: error)
             if error.code == .limitExceeded || error.code == .storageCorrupt {
@@ -78,6 +78,20 @@ actor Sealer {
             throw error
         }
         return true
+    }
+
+    /// Takes away what a block has replaced. What the disk refuses is removed by a commit later.
+    private func remove(_ segments: [Segment]) async {
+        var removed: [Segment] = []
+        for segment in segments {
+            do throws(GatewayError) {
+                try Files.remove(configuration.journal + "/" + segment.fileName, on: configuration.disk)
+                removed.append(segment)
+            } catch {
+                logger.debug("a sealed segment is removed later", metadata: ["error_chain": .chain(of: error)])
+            }
+        }
+        await committer.didRemove(removed)
     }
 
     /// A block needs the descriptors of its streams, which the segments take with them.
@@ -94,7 +108,7 @@ actor Sealer {
             let (block, thinned) = try job.carryOut(
                 journal: configuration.journal, disk: configuration.disk, created: time.utc, clock: core.state.withLock { $0.clock },
                 catalogue: core.descriptor)
-            await committer.didThin(job, to: block, thinned: thinned)
+            await remove(await committer.didThin(job, to: block, thinned: thinned))
             return true
         } catch {
             await committer.didNotThin(job, because: error)

@@ -27,7 +27,8 @@ struct CommitMeasurement {
         try await driver.run(seconds: 5, tables, streams, hertz: CommitMeasurement.hertz) { log.append($0) }
         _ = disk.take()
         let before = log.statistics
-        let bare = BareFile(folder: store.folder, bytes: { Int((log.statistics.bytes &- before.bytes) / max(1, log.statistics.commits &- before.commits)) })
+        let bare = BareFile(
+            folder: store.folder, bytes: { Int((log.statistics.bytes &- before.bytes) / max(1, log.statistics.commits &- before.commits)) })
         bare.start()
         try await driver.run(seconds: seconds, tables, streams, hertz: CommitMeasurement.hertz) { log.append($0) }
         let notes = disk.take()
@@ -39,12 +40,14 @@ struct CommitMeasurement {
         for thread in ["log-commit", "log-seal"] {
             for call in TimedDisk.Call.allCases {
                 let durations = notes.filter { $0.thread == thread && $0.call == call }.map(\.milliseconds)
-                if !durations.isEmpty { print("  \(padded(thread, 12)) \(padded(call.rawValue, 18)) \(CommitMeasurement.shown(durations))") }
+                if !durations.isEmpty {
+                    print("  \(padded(thread, 12)) \(padded(call.rawValue, 18)) \(CommitMeasurement.shown(durations))")
+                }
             }
         }
         print("  \(padded("plain file", 12)) \(padded("write, synchronize", 18)) \(CommitMeasurement.shown(alone.map(\.milliseconds)))")
         let commits = notes.filter { $0.thread == "log-commit" && $0.call == .synchronize }
-        let sealing = notes.filter { $0.thread == "log-seal" && ($0.call == .synchronize || $0.call == .write) }
+        let sealing = notes.filter { $0.thread == "log-seal" && [.synchronize, .write, .writeOut].contains($0.call) }
         func explain(_ name: String, _ waits: [TimedDisk.Note]) {
             let slow = waits.filter { $0.milliseconds >= CommitMeasurement.slowMilliseconds }
             let beside = slow.filter { wait in sealing.contains { $0.overlaps(wait) } }

@@ -6,7 +6,7 @@ internal import Synchronization
 /// The disk, with a note of how long each call took and which of the log's threads made it.
 final class TimedDisk: StoreDisk {
     enum Call: String, CaseIterable {
-        case write, synchronize, create, open, rename, remove, truncate, synchronizeFolder
+        case write, writeOut, synchronize, create, open, rename, remove, truncate, synchronizeFolder
     }
 
     struct Note {
@@ -37,6 +37,12 @@ final class TimedDisk: StoreDisk {
     func open(_ path: String) -> Int { timed(.open) { disk.open(path) } }
     func write(_ bytes: UnsafeRawBufferPointer, to file: Int32, at offset: Int) -> Int {
         timed(.write) { disk.write(bytes, to: file, at: offset) }
+    }
+    func writeOut(_ file: Int32, at offset: Int, count: Int) {
+        _ = timed(.writeOut) {
+            disk.writeOut(file, at: offset, count: count)
+            return 0
+        }
     }
     func synchronize(_ file: Int32) -> Int { timed(.synchronize) { disk.synchronize(file) } }
     func rename(_ path: String, to target: String) -> Int { timed(.rename) { disk.rename(path, to: target) } }

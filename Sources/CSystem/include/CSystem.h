@@ -13,4 +13,7 @@ void csystem_set_thread_niceness(int niceness);
 /// 0 too where the system does not tell.
 int csystem_clock_is_synchronized(void);
 
+/// Has the medium take some of a file's bytes now, and waits, without the promise of fdatasync(2). Returns 0 or an errno.
+int csystem_write_out(int file, long long offset, long long count);
+
 #endif

@@ -40,7 +40,7 @@ bench-modbus: build ## Measure Modbus: flat out beside C, 500 small devices, 40 
 	@python3 Benchmarks/endtoend/bench.py --workload 500x30@1s --workload 40x1000@100ms $(BENCH)
 
 # BENCH="--seconds 600" makes the load last longer, --series FOLDER adds recorded series, --only PART measures one part (--only codec,
-# ingest, maximum, small-site, size, query, opening, memory), --samples NUMBER fills the store that is opened with fewer.
+# ingest, commits, maximum, small-site, size, query, opening, memory), --samples NUMBER fills the store that is opened with fewer.
 bench-log: ## Measure the log on this disk, and its codec beside Gorilla and C (about eight minutes)
 	@scripts/setup.sh
 	swift build $(RELEASE) --product log-codec-bench

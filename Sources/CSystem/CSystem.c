@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "CSystem.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -34,4 +36,10 @@ int csystem_peer_credentials(int descriptor, int *process, unsigned *user)
     *process = credentials.pid;
     *user = credentials.uid;
     return 0;
+}
+
+int csystem_write_out(int file, long long offset, long long count)
+{
+    unsigned int steps = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    return sync_file_range(file, offset, count, steps) == 0 ? 0 : errno;
 }

@@ -73,11 +73,25 @@ package enum DraftWriter {
 
     private static func text(of connection: Connection) -> String {
         switch connection {
-        case .modbusTCP(let tcp): "{modbusTCP: {host: \(quoted(tcp.host)), port: \(tcp.port), unit: \(tcp.unit)}}"
-        case .modbusRTU(let rtu):
-            "{modbusRTU: {port: \(quoted(rtu.port)), baudRate: \(rtu.baudRate), parity: \(rtu.parity.rawValue), "
-                + "stopBits: \(rtu.stopBits), unit: \(rtu.unit)}}"
+        case .modbusTCP(let tcp): text(of: tcp, "modbusTCP")
+        case .modbusUDP(let udp): text(of: udp, "modbusUDP")
+        case .modbusRTUoverTCP(let tcp): text(of: tcp, "modbusRTUoverTCP")
+        case .modbusASCIIoverTCP(let tcp): text(of: tcp, "modbusASCIIoverTCP")
+        case .modbusRTU(let line): text(of: line, "modbusRTU")
+        case .modbusASCII(let line): text(of: line, "modbusASCII")
+        case .modbusTLS(let tls):
+            "{modbusTLS: {host: \(quoted(tls.host)), port: \(tls.port), unit: \(tls.unit), tls: {ca: \(quoted(tls.tls.certificateAuthority)), "
+                + "certificate: \(quoted(tls.tls.certificate)), key: \(quoted(tls.tls.key))}}}"
         }
+    }
+
+    private static func text(of tcp: ModbusTCPConnection, _ key: String) -> String {
+        "{\(key): {host: \(quoted(tcp.host)), port: \(tcp.port), unit: \(tcp.unit)}}"
+    }
+
+    private static func text(of line: ModbusRTUConnection, _ key: String) -> String {
+        "{\(key): {port: \(quoted(line.port)), baudRate: \(line.baudRate), parity: \(line.parity.rawValue), "
+            + "dataBits: \(line.dataBits), stopBits: \(line.stopBits), unit: \(line.unit)}}"
     }
 
     /// The longest text of a description or a source.

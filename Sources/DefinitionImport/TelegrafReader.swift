@@ -126,24 +126,28 @@ private struct TelegrafPlugin {
         let mode = keys.text("transmission_mode") ?? ""
         keys.ignore(["rs485"])
         if controller.hasPrefix("tcp://") {
-            if !["", "auto", "TCP"].contains(mode) {
+            if !["", "auto", "TCP", "RTUoverTCP", "ASCIIoverTCP"].contains(mode) {
                 keys.lost("transmission_mode", "'\(mode.prefix(40))' has to be set by hand: the site document has Modbus TCP")
             }
             let address = controller.dropFirst(6)
             let colon = address.lastIndex(of: ":")
             let host = String(address[..<(colon ?? address.endIndex)].filter { $0 != "[" && $0 != "]" })
             let port = colon.flatMap { Int(address[address.index(after: $0)...]) } ?? 502
-            if isHost(host), (1...65_535).contains(port) { return .modbusTCP(ModbusTCPConnection(host: host, port: port, unit: 1)) }
+            if isHost(host), (1...65_535).contains(port) {
+                let tcp = ModbusTCPConnection(host: host, port: port, unit: 1)
+                return mode == "RTUoverTCP" ? .modbusRTUoverTCP(tcp) : mode == "ASCIIoverTCP" ? .modbusASCIIoverTCP(tcp) : .modbusTCP(tcp)
+            }
             keys.lost("controller", "'\(controller.prefix(60))' is no tcp://host:port; the site document has 192.0.2.1")
         } else if controller.hasPrefix("file://") || controller.hasPrefix("/") || controller.hasPrefix("serial://") {
-            if !["", "auto", "RTU"].contains(mode) {
+            if !["", "auto", "RTU", "ASCII"].contains(mode) {
                 keys.lost("transmission_mode", "'\(mode.prefix(40))' has to be set by hand: the site document has RTU")
             }
             let path = controller.hasPrefix("/") ? controller : String(controller.drop { $0 != "/" }.dropFirst(2))
             let letter = parity.first.map { String($0).uppercased() } ?? "N"
             let isSound = path.hasPrefix("/") && (300...4_000_000).contains(baud) && (1...2).contains(stopBits)
             if isSound, let parity = ["N": ModbusRTUConnection.Parity.none, "E": .even, "O": .odd][letter] {
-                return .modbusRTU(ModbusRTUConnection(port: path, baudRate: baud, parity: parity, dataBits: 8, stopBits: stopBits, unit: 1))
+                let line = ModbusRTUConnection(port: path, baudRate: baud, parity: parity, dataBits: 8, stopBits: stopBits, unit: 1)
+                return mode == "ASCII" ? .modbusASCII(line) : .modbusRTU(line)
             }
             keys.lost("controller", "the serial settings cannot be carried over; the site document has TCP to 192.0.2.1")
         } else {
@@ -158,12 +162,8 @@ private struct TelegrafPlugin {
 
     private func connection(_ connection: Connection, unit: Int) -> Connection {
         switch connection {
-        case .modbusTCP(var tcp):
-            tcp.unit = unit
-            return .modbusTCP(tcp)
-        case .modbusRTU(var rtu):
-            rtu.unit = (1...247).contains(unit) ? unit : 1
-            return .modbusRTU(rtu)
+        case .modbusTCP, .modbusUDP, .modbusTLS: connection.withUnit(unit)
+        case .modbusRTU, .modbusASCII, .modbusRTUoverTCP, .modbusASCIIoverTCP: connection.withUnit(max(1, min(unit, 247)))
         }
     }
 

@@ -104,7 +104,7 @@ extension Connection {
     }
 
     /// The same line with another unit on it: what devices that share a line must agree in.
-    func withUnit(_ unit: Int) -> Connection {
+    package func withUnit(_ unit: Int) -> Connection {
         switch self {
         case .modbusTCP(var tcp):
             tcp.unit = unit

@@ -83,6 +83,8 @@ struct BlockWriter: ~Copyable {
     private mutating func flush(above limit: Int) throws(GatewayError) {
         guard buffer.count > limit else { return }
         try file.write(buffer, at: written, on: disk)
+        // Piece by piece, or a commit would have to wait until the whole block is on the medium.
+        disk.writeOut(file.descriptor, at: written, count: buffer.count)
         written += buffer.count
         buffer.removeAll(keepingCapacity: true)
     }

@@ -349,18 +349,34 @@ actor Committer {
         let (configuration, kept) = (configuration, unsealable)
         let job = core.state.withLock { state in
             configuration.nextThinning(of: state.segments, room: room) { block in
-                !kept.contains(block.number) && state.cursors.allSatisfy { $0.folded >= block.end }
+                kept.contains(block.number)
+            } isFree: { block in
+                state.cursors.allSatisfy { $0.folded >= block.end }
             }
         }
         if let job { beingSealed = job.blocks }
         return job
     }
 
-    func didThin(_ job: ThinningJob, to block: Segment, thinned: StreamTallies) { replace(job.blocks, by: block, thinned: thinned) }
+    /// Returns what is to be removed now, as `didSeal` does.
+    func didThin(_ job: ThinningJob, to block: Segment, thinned: StreamTallies) -> [Segment] {
+        replace(job.blocks, by: block, thinned: thinned)
+    }
 
     func didNotThin(_ job: ThinningJob, because error: GatewayError) {
         beingSealed = []
         if error.code == .storageCorrupt { for block in job.blocks { unsealable.insert(block.number) } }
+        if error.code == .notFound { noteMissing(job.blocks) }
+    }
+
+    /// Notes which files somebody has removed: else the same work would be tried for ever.
+    private func noteMissing(_ segments: [Segment]) {
+        let gone = Set(segments.map(\.fileName).filter { !Files.exists(configuration.journal + "/" + $0) })
+        core.state.withLock { state in
+            for index in state.segments.indices where gone.contains(state.segments[index].fileName) {
+                state.segments[index].isMissing = true
+            }
+        }
     }
 
     // MARK: - Sealing
@@ -393,30 +409,36 @@ actor Committer {
         return job
     }
 
-    /// Puts the block in the place of its segments, and removes them.
-    func didSeal(_ segments: [Segment], as block: Segment) { replace(segments, by: block, thinned: [:]) }
+    /// Puts the block in the place of its segments. Returns the files to remove: large ones take their time, for which no commit should wait.
+    func didSeal(_ segments: [Segment], as block: Segment) -> [Segment] { replace(segments, by: block, thinned: [:]) }
+
+    /// Files that were removed for it, now or by a commit that needed the room meanwhile.
+    func didRemove(_ segments: [Segment]) {
+        let names = Set(segments.map(\.fileName))
+        leaving.removeAll { names.contains($0.fileName) }
+    }
 
     func didNotSeal(_ segments: [Segment], because error: GatewayError) {
         beingSealed = []
         if error.code == .limitExceeded || error.code == .storageCorrupt { for segment in segments { unsealable.insert(segment.number) } }
+        if error.code == .notFound { noteMissing(segments) }
     }
 
-    private func replace(_ old: [Segment], by block: Segment, thinned: StreamTallies) {
+    private func replace(_ old: [Segment], by block: Segment, thinned: StreamTallies) -> [Segment] {
         beingSealed = []
         let isReplaced = core.state.withLock { $0.replace(old, by: block, thinned: thinned) }
         guard isReplaced, !isClosed else {
             // Retention took one of them meanwhile.
             try? Files.remove(configuration.journal + "/" + block.fileName, on: configuration.disk)
-            return
+            return []
         }
         statistics.withLock { $0.bytesSealed += UInt64(block.bytes) }
         account(block.bytes)
         leaving += old
-        do throws(GatewayError) {
-            try removeLeaving()
-        } catch {
-            logger.debug("sealed segments are removed later", metadata: ["error_chain": .chain(of: error)])
-        }
+        // Not before the database knows the block.
+        guard let error = snapshot() else { return leaving }
+        logger.debug("sealed segments are removed later", metadata: ["error_chain": .chain(of: error)])
+        return []
     }
 
     // MARK: - State

@@ -23,12 +23,15 @@ extension HistorianConfiguration {
 
     /// Which blocks to thin next; `nil` while there is room enough, or nothing that may be thinned.
     ///
-    /// `isFree` tells whether every reader is done with a block, and nothing else stands in the way.
-    func nextThinning(of segments: [Segment], room: Int, isFree: (Segment) -> Bool) -> ThinningJob? {
+    /// `isFree` tells whether every reader is done with a block, `isKept` whether it has to stay as it is: then it is passed over, as one is
+    /// that is missing.
+    func nextThinning(
+        of segments: [Segment], room: Int, isKept: (Segment) -> Bool, isFree: (Segment) -> Bool
+    ) -> ThinningJob? {
         guard policy == .thin else { return nil }
         func neighbours(level: UInt8) -> [Segment] {
-            let blocks = segments.drop { $0.isSealed && $0.level > level }
-                .prefix { $0.isSealed && !$0.isMissing && $0.level == level && isFree($0) }
+            let blocks = segments.drop { $0.isMissing || $0.isSealed && ($0.level > level || isKept($0)) }
+                .prefix { $0.isSealed && !$0.isMissing && $0.level == level && !isKept($0) && isFree($0) }
             return Array(blocks.prefix(HistorianConfiguration.blocksMax[Int(level)]))
         }
         let fine = segments.reduce(0) { $0 + ($1.level == 1 ? $1.bytes : 0) }

@@ -60,27 +60,38 @@ actor Sealer {
             waiting.removeAll()
         }
         try Task.checkCancellation()
-        if let job = await committer.nextThinning() {
-            try await thin(job)
-            return true
-        }
+        if let job = await committer.nextThinning() { return try await thin(job) }
         guard let segments = await committer.nextSealing(isSmallIncluded: isSmallIncluded) else { return false }
         do throws(GatewayError) {
             try saveCatalogue()
             let block = try BlockWriter.seal(
                 segments, journal: configuration.journal, disk: configuration.disk, created: time.utc, catalogue: core.descriptor)
-            await committer.didSeal(segments, as: block)
+            await remove(await committer.didSeal(segments, as: block))
         } catch {
             await committer.didNotSeal(segments, because: error)
             if error.code == .limitExceeded || error.code == .storageCorrupt {
                 report(error)
                 return true
             }
-            // Retention took a segment while it was read.
+            // Retention took a segment while it was read, or somebody else did.
             if error.code == .notFound { return false }
             throw error
         }
         return true
+    }
+
+    /// Takes away what a block has replaced. What the disk refuses is removed by a commit later.
+    private func remove(_ segments: [Segment]) async {
+        var removed: [Segment] = []
+        for segment in segments {
+            do throws(GatewayError) {
+                try Files.remove(configuration.journal + "/" + segment.fileName, on: configuration.disk)
+                removed.append(segment)
+            } catch {
+                logger.debug("a sealed segment is removed later", metadata: ["error_chain": .chain(of: error)])
+            }
+        }
+        await committer.didRemove(removed)
     }
 
     /// A block needs the descriptors of its streams, which the segments take with them.
@@ -91,16 +102,20 @@ actor Sealer {
         catalogued = streams.count
     }
 
-    private func thin(_ job: ThinningJob) async throws(GatewayError) {
+    /// `false` where a block was gone.
+    private func thin(_ job: ThinningJob) async throws(GatewayError) -> Bool {
         do throws(GatewayError) {
             let (block, thinned) = try job.carryOut(
                 journal: configuration.journal, disk: configuration.disk, created: time.utc, clock: core.state.withLock { $0.clock },
                 catalogue: core.descriptor)
-            await committer.didThin(job, to: block, thinned: thinned)
+            await remove(await committer.didThin(job, to: block, thinned: thinned))
+            return true
         } catch {
             await committer.didNotThin(job, because: error)
-            if error.code == .storageCorrupt { return report(error) }
-            if error.code != .notFound { throw error }
+            if error.code == .notFound { return false }
+            guard error.code == .storageCorrupt else { throw error }
+            report(error)
+            return true
         }
     }
 

@@ -68,7 +68,8 @@ struct StateDigest {
         guard stated == sum else {
             throw DatabaseError(
                 resultCode: .SQLITE_CORRUPT,
-                message: "the checksums of its rows add up to \(sum), but it says \(stated.map(String.init) ?? "nothing"): bytes were changed")
+                message:
+                    "the checksums of its rows add up to \(sum), but it says \(stated.map(String.init) ?? "nothing"): bytes were changed")
         }
     }
 

@@ -1,3 +1,4 @@
+internal import GatewayCore
 internal import Telemetry
 
 #if canImport(Glibc)
@@ -16,6 +17,9 @@ package protocol StoreDisk: Sendable {
     func open(_ path: String) -> Int
     /// Writes some of the bytes at an offset: their number.
     func write(_ bytes: UnsafeRawBufferPointer, to file: Int32, at offset: Int) -> Int
+    /// Has the medium take some of a file's bytes now, and waits; it promises nothing. What is synchronized later has less to do then, and who
+    /// else waits for the medium waits for less.
+    func writeOut(_ file: Int32, at offset: Int, count: Int)
     /// Brings a file's data to the medium.
     func synchronize(_ file: Int32) -> Int
     /// Gives a file another name; a file that had that name is gone.
@@ -26,6 +30,10 @@ package protocol StoreDisk: Sendable {
     func truncate(_ path: String, to bytes: Int) -> Int
     /// Brings names made, changed or taken away in a folder to the medium.
     func synchronizeFolder(_ path: String) -> Int
+}
+
+extension StoreDisk {
+    package func writeOut(_ file: Int32, at offset: Int, count: Int) {}
 }
 
 /// The disk itself.
@@ -42,6 +50,10 @@ package struct SystemDisk: StoreDisk {
             if written >= 0 { return written }
             if errno != EINTR { return -Int(errno) }
         }
+    }
+
+    package func writeOut(_ file: Int32, at offset: Int, count: Int) {
+        MediumWriting.writeOut(file, at: offset, count: count)
     }
 
     package func synchronize(_ file: Int32) -> Int { outcome(fdatasync(file)) }

@@ -9,7 +9,7 @@ struct TortureTests {
         let program = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appendingPathComponent("log-torture")
         let process = Process()
         process.executableURL = program
-        process.arguments = ["--short", "--rounds", "13", "--seed", "\(seed)"]
+        process.arguments = ["--short", "--rounds", "14", "--seed", "\(seed)"]
         let output = Pipe()
         process.standardOutput = output
         try process.run()

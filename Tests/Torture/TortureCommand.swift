@@ -6,7 +6,7 @@ internal import Foundation
 @main
 struct TortureCommand {
     private struct Tally {
-        var passed = 0, skipped = 0, failed = 0, batches = 0, missing = 0
+        var passed = 0, skipped = 0, failed = 0, batches = 0, missing = 0, thinned: UInt64 = 0
     }
 
     static func main() async throws {
@@ -51,10 +51,11 @@ struct TortureCommand {
             var round = TortureRound(plan, folder: base)
             var tally = tallies[plan.trouble] ?? Tally()
             switch await round.run() {
-            case .passed(let batches, let missing, _):
+            case .passed(let batches, let missing, let thinned, _):
                 tally.passed += 1
                 tally.batches += batches
                 tally.missing += missing
+                tally.thinned += thinned
                 try? FileManager.default.removeItem(atPath: base)
             case .skipped(let reason):
                 tally.skipped += 1
@@ -68,15 +69,15 @@ struct TortureCommand {
             }
             tallies[plan.trouble] = tally
         }
-        say("kind                    passed  failed skipped     batches  gone and counted")
+        say("kind                    passed  failed skipped     batches  gone and counted  thinned samples")
         for kind in Trouble.allCases {
             guard let tally = tallies[kind] else { continue }
-            func column(_ number: Int, _ width: Int) -> String {
+            func column(_ number: some BinaryInteger, _ width: Int) -> String {
                 String(repeating: " ", count: max(0, width - "\(number)".count)) + "\(number)"
             }
             say(
                 kind.rawValue.padding(toLength: 22, withPad: " ", startingAt: 0) + column(tally.passed, 8) + column(tally.failed, 8)
-                    + column(tally.skipped, 8) + column(tally.batches, 12) + column(tally.missing, 18))
+                    + column(tally.skipped, 8) + column(tally.batches, 12) + column(tally.missing, 18) + column(tally.thinned, 17))
         }
         let failures = tallies.values.reduce(0) { $0 + $1.failed }
         say(failures == 0 ? "torture: passed" : "torture: \(failures) rounds FAILED")

@@ -70,6 +70,7 @@ struct TortureOracle {
     let folder: String
     let samples: TortureSamples
     let diskLimit: Int
+    var isThinning = false
 
     /// What a store holds, as the reader that never acknowledges is given it.
     struct Contents {
@@ -80,13 +81,27 @@ struct TortureOracle {
         var hasInnerGap = false
         /// How many batches were expected and are not there.
         var missing = 0
+        /// Samples that summaries took the place of.
+        var thinned: UInt64 = 0
+
+        /// Notes where a batch is.
+        mutating func take(_ entry: LogEntry, _ descriptor: (StreamID) -> StreamDescriptor?) throws(TortureFailure) {
+            guard case .batch(let batch) = entry.content else { return }
+            let described = descriptor(batch.stream)
+            guard let kind = TortureSamples.descriptors.firstIndex(where: { $0 == described }) else { return }
+            let key = BatchKey(epoch: batch.epoch, kind: kind, sequence: batch.sequence)
+            if let before = positions.updateValue(entry.position.rawValue, forKey: key) {
+                throw TortureFailure("\(key) is there twice, at \(before) and \(entry.position.rawValue)")
+            }
+        }
     }
 
     private static let logger = Logger(label: "torture") { _ in SwiftLogNoOpLogHandler() }
 
     func open() throws(GatewayError) -> Historian {
         try Historian(
-            configuration: HistorianConfiguration(folder: folder, diskLimit: diskLimit, policy: .dropOldest), time: SteppingTime(),
+            configuration: HistorianConfiguration(folder: folder, diskLimit: diskLimit, policy: isThinning ? .thin : .dropOldest),
+            time: SteppingTime(),
             logger: TortureOracle.logger)
     }
 
@@ -109,13 +124,15 @@ struct TortureOracle {
                 throw TortureFailure("the store was damaged: \(report)")
             }
         }
-        var contents = try await witnessed(log, through: end, allowance)
+        var contents = isThinning ? try readOut(log) : try await witnessed(log, through: end, allowance)
         try check(&contents, testimony, allowance)
         try await checkReaders(log, through: end, testimony, allowance)
         let ledger = try await log.ledger()
         if let row = ledger.unbalanced.first { throw TortureFailure("the ledger does not balance: \(row)") }
         if !allowance.databaseLost { try check(ledger, contents, testimony, allowance) }
         try await log.close()
+        contents.thinned = ledger.total.thinned
+        if isThinning { try checkThinned(contents, &testimony, allowance, ledger) }
         if !allowance.repairs { try checkSize() }
         let afterwards = try Historian.openReadOnly(folder: folder).ledger()
         if let row = afterwards.unbalanced.first { throw TortureFailure("the closed store's ledger does not balance: \(row)") }
@@ -163,14 +180,19 @@ struct TortureOracle {
             case .gap(let samples):
                 contents.gap += samples
                 if index > 0 { contents.hasInnerGap = true }
-            case .batch(let batch):
-                let described = log.descriptor(of: batch.stream)
-                guard let kind = TortureSamples.descriptors.firstIndex(where: { $0 == described }) else { continue }
-                let key = BatchKey(epoch: batch.epoch, kind: kind, sequence: batch.sequence)
-                if let before = contents.positions.updateValue(entry.position.rawValue, forKey: key) {
-                    throw TortureFailure("\(key) is there twice, at \(before) and \(entry.position.rawValue)")
-                }
+            case .batch: try contents.take(entry, log.descriptor)
             }
+        }
+        return contents
+    }
+
+    /// Whole batches without a reader of the log's own, for which nothing could be thinned.
+    private func readOut(_ log: Historian) throws -> Contents {
+        var contents = Contents()
+        var continuity = Continuity(samples: samples, hasDamage: true)
+        for entry in try Historian.openReadOnly(folder: folder).entries(after: LogPosition(rawValue: 0), atMost: .max) {
+            if let complaint = continuity.complaint(about: entry, descriptor: log.descriptor) { throw TortureFailure(complaint) }
+            try contents.take(entry, log.descriptor)
         }
         return contents
     }
@@ -209,6 +231,8 @@ struct TortureOracle {
         let (certain, possible) = bounds(contents, testimony, allowance)
         let missing = certain.filter { contents.positions[$0] == nil && !testimony.forgotten.contains($0) }
         contents.missing = missing.count
+        // There are no gaps to compare: `checkThinned` does.
+        if isThinning { return }
         if !allowance.evictions, !allowance.countedLosses, !missing.isEmpty || (contents.gap > 0 && !allowance.tornTails) {
             let names = missing.prefix(5).map { "\($0)" }.joined(separator: ", ")
             throw TortureFailure("\(missing.count) batches are missing, \(contents.gap) samples are told as a gap: \(names)")
@@ -275,6 +299,26 @@ struct TortureOracle {
                 throw TortureFailure(
                     "\(name) has \(pending) samples before it, but was given \(delivered), \(front) of them as a first gap")
             }
+        }
+    }
+
+    private func checkThinned(
+        _ contents: Contents, _ testimony: inout Testimony, _ allowance: Allowance, _ ledger: Ledger
+    ) throws {
+        let isExact = !allowance.countedLosses && !allowance.tornTails && !allowance.databaseLost
+        let (certain, possible) = bounds(contents, testimony, allowance)
+        let judge = ThinnedJudge(folder: folder, samples: samples)
+        for kind in TortureSamples.descriptors.indices {
+            let stored = (isExact ? certain : possible).filter { $0.kind == kind }
+                .sorted { ($0.epoch, $0.sequence) < ($1.epoch, $1.sequence) }
+            try judge.check(kind: kind, stored: stored, kept: Set(contents.positions.keys), isExact: isExact, ledger: ledger)
+        }
+        guard isExact else { return }
+        // What was found once is there for good; it will not be seen as batches any more when it is thinned.
+        for key in certain {
+            var counts = testimony.confirmed[key.epoch] ?? TortureSamples.descriptors.map { _ in 0 }
+            counts[key.kind] = max(counts[key.kind], key.sequence + 1)
+            testimony.confirmed[key.epoch] = counts
         }
     }
 

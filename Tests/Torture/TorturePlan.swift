@@ -3,12 +3,7 @@ internal import TestKit
 /// What disturbs the writer of one round.
 enum Trouble: String, CaseIterable, Codable {
     case kill, killWhileOpening, unreliableDisk, powerLoss, powerLossAndRefusals, fullDisk, fullAtStart, readOnlyRemount, injectedErrors
-    case clockSteps, damage, damagedDatabase, folderRemoved
-    /// Changed bytes within the database, which has no checksums: played only when asked for by name.
-    case rottenDatabase
-
-    /// What rounds play in turn.
-    static let rotation = allCases.filter { $0 != .rottenDatabase }
+    case clockSteps, damage, damagedDatabase, rottenDatabase, folderRemoved
 }
 
 /// What the child does: everything but the moment of its end follows from here.
@@ -36,6 +31,8 @@ struct WriterPlan: Codable {
     var expectsRefusals = false
     /// Whether files were damaged before it began.
     var hasDamage = false
+    /// Old data is replaced by summaries, instead of going at once.
+    var isThinning = false
 }
 
 /// One round: derived from seed and number alone.
@@ -47,6 +44,7 @@ struct TorturePlan {
     let isHeavy: Bool
     let runs: Int
     let hasSmallMemory: Bool
+    let isThinning: Bool
     let isShort: Bool
     var random: SeededGenerator
 
@@ -58,17 +56,19 @@ struct TorturePlan {
         self.seed = seed
         self.round = round
         // All kinds come in turn, so that few rounds suffice to see each.
-        trouble = chosen ?? Trouble.rotation[round % Trouble.rotation.count]
+        trouble = chosen ?? Trouble.allCases[round % Trouble.allCases.count]
         isHeavy = Int.random(in: 0..<(isShort ? 10 : 3), using: &random) == 0
         diskLimit = isHeavy ? 4 << 20 : 64 << 20
         runs = isShort ? 2 : Int.random(in: 2...4, using: &random)
         hasSmallMemory = Int.random(in: 0..<4, using: &random) == 0
+        isThinning = isHeavy && Bool.random(using: &random)
     }
 
     mutating func writer(folder: String) -> WriterPlan {
         var plan = WriterPlan(
             folder: folder, samplesSeed: seed &+ UInt64(round) &* 7919, workSeed: random.next(), diskLimit: diskLimit,
             memoryTailBytes: hasSmallMemory ? 128 << 10 : 32 << 20, bursts: isHeavy ? 400 : isShort ? 50 : 150, isHeavy: isHeavy)
+        plan.isThinning = isThinning
         switch trouble {
         case .unreliableDisk: plan.usesUnreliableDisk = true
         case .powerLoss: plan.powerCutCalls = Int.random(in: 1...(isHeavy ? 500 : isShort ? 60 : 150), using: &random)

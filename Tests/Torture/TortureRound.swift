@@ -12,7 +12,7 @@ struct TortureRound {
 
     /// What came of a round.
     enum Outcome {
-        case passed(batches: Int, missing: Int, notes: [String])
+        case passed(batches: Int, missing: Int, thinned: UInt64, notes: [String])
         case skipped(String)
         case failed(String, notes: [String])
     }
@@ -20,11 +20,12 @@ struct TortureRound {
     private(set) var notes: [String] = []
     private var batches = 0
     private var missing = 0
+    private var thinned: UInt64 = 0
 
     init(_ plan: TorturePlan, folder: String) {
         self.plan = plan
         base = folder
-        samples = TortureSamples(seed: plan.seed &+ UInt64(plan.round) &* 7919)
+        samples = TortureSamples(seed: plan.seed &+ UInt64(plan.round) &* 7919, isSpread: plan.isThinning)
     }
 
     private var needsMount: Bool { [.fullDisk, .fullAtStart, .readOnlyRemount].contains(plan.trouble) }
@@ -50,7 +51,7 @@ struct TortureRound {
         defer { if needsMount { _ = TortureRound.command("umount", "-l", disk) } }
         do {
             for _ in 0..<plan.runs { try await cycle() }
-            return .passed(batches: batches, missing: missing, notes: notes)
+            return .passed(batches: batches, missing: missing, thinned: thinned, notes: notes)
         } catch {
             return .failed("\(error)", notes: notes)
         }
@@ -109,6 +110,7 @@ struct TortureRound {
         }
         batches = contents.positions.count
         missing = contents.missing
+        thinned = contents.thinned
     }
 
     private mutating func judge() async throws -> TortureOracle.Contents {
@@ -119,7 +121,10 @@ struct TortureRound {
         allowance.databaseLost = isDatabaseLost
         allowance.tornTails = isPowerCut
         allowance.unfinishedFiles = isPowerCut || plan.hasRefusals
-        let contents = try await TortureOracle(folder: folder, samples: samples, diskLimit: plan.diskLimit).judge(&testimony, allowance)
+        let contents = try await TortureOracle(
+            folder: folder, samples: samples, diskLimit: plan.diskLimit, isThinning: plan.isThinning
+        )
+        .judge(&testimony, allowance)
         isDatabaseLost = false
         return contents
     }
@@ -128,7 +133,9 @@ struct TortureRound {
 
     private mutating func killSomewhere(_ writer: WriterProcess) async throws {
         try await writer.untilOpened()
-        try await Task.sleep(for: .microseconds(Int.random(in: 0...(plan.isHeavy ? 800_000 : 250_000), using: &plan.random)))
+        // To thin takes its time.
+        let longest = plan.isThinning ? 2_500_000 : plan.isHeavy ? 800_000 : 250_000
+        try await Task.sleep(for: .microseconds(Int.random(in: 0...longest, using: &plan.random)))
         writer.kill()
     }
 

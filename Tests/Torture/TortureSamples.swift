@@ -4,6 +4,8 @@ internal import TestKit
 /// The samples of a round: any batch can be made again from the seed and its key, so that nothing need be remembered.
 struct TortureSamples {
     let seed: UInt64
+    /// Seven seconds from batch to batch, in order, so that many buckets of time have a few each.
+    var isSpread = false
 
     static let descriptors: [StreamDescriptor] = [
         StreamDescriptor(
@@ -31,7 +33,13 @@ struct TortureSamples {
     func batch(_ sequence: UInt64, of kind: Int, epoch: UInt32, as stream: StreamID) -> SampleBatch {
         let descriptor = TortureSamples.descriptors[kind]
         var random = generator(epoch, kind, sequence, purpose: 2)
-        let milliseconds = 1_700_000_000_000 + Int64(epoch) * 100_000 + Int64(sequence) * 100 + Int64.random(in: -150...150, using: &random)
+        let milliseconds: Int64
+        if isSpread {
+            milliseconds =
+                1_700_000_000_000 + Int64(epoch % 4096) * 200_000_000 + Int64(sequence) * 7000 + Int64.random(in: 0..<7000, using: &random)
+        } else {
+            milliseconds = 1_700_000_000_000 + Int64(epoch) * 100_000 + Int64(sequence) * 100 + Int64.random(in: -150...150, using: &random)
+        }
         var batch = SampleBatch(stream: stream, descriptor: descriptor, time: Timestamp(milliseconds: milliseconds), status: .good)
         batch.epoch = epoch
         batch.sequence = sequence

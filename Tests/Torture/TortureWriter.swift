@@ -35,7 +35,7 @@ final class TortureWriter: Sendable {
 
     init(_ plan: WriterPlan) {
         self.plan = plan
-        samples = TortureSamples(seed: plan.samplesSeed)
+        samples = TortureSamples(seed: plan.samplesSeed, isSpread: plan.isThinning)
         var disk: any StoreDisk = SystemDisk()
         if plan.usesUnreliableDisk { disk = UnreliableDisk(seed: plan.workSeed) }
         if let calls = plan.powerCutCalls {
@@ -63,8 +63,8 @@ final class TortureWriter: Sendable {
 
     private func open() async -> Historian? {
         let configuration = HistorianConfiguration(
-            folder: plan.folder, diskLimit: plan.diskLimit, commitInterval: .milliseconds(5), policy: .dropOldest,
-            memoryTailBytes: plan.memoryTailBytes, disk: disk)
+            folder: plan.folder, diskLimit: plan.diskLimit, commitInterval: .milliseconds(5),
+            policy: plan.isThinning ? .thin : .dropOldest, memoryTailBytes: plan.memoryTailBytes, disk: disk)
         let logger = Logger(label: "torture") { _ in SwiftLogNoOpLogHandler() }
         var failure = "?"
         // Refusals of the disk are the trouble of the round, and what a supervisor would do is try again.
@@ -86,7 +86,8 @@ final class TortureWriter: Sendable {
         do {
             var streams: [StreamID] = []
             for descriptor in TortureSamples.descriptors { streams.append(try await persistently { try log.register(descriptor) }) }
-            _ = try log.cursor(named: TortureWriter.witness, from: .oldest)
+            // Nothing is thinned that a reader waits for.
+            if !plan.isThinning { _ = try log.cursor(named: TortureWriter.witness, from: .oldest) }
             let service = Task { try? await log.run() }
             let places = try TortureWriter.readers.map { name in (name, try log.cursor(named: name, from: .oldest), SharedNumber()) }
             let tasks = places.enumerated().map { index, place in

@@ -19,10 +19,10 @@ final class BenchmarkStore {
     /// Bytes that a load appends before it waits for the disk.
     private static let loadBytes = 2 << 20
 
-    init(_ name: String, memoryTailBytes: Int = 8 << 20) throws {
+    init(_ name: String, memoryTailBytes: Int = 8 << 20, disk: any StoreDisk = SystemDisk()) throws {
         folder = "\(FigureLog.folder)/log/\(name)"
         try? FileManager.default.removeItem(atPath: folder)
-        configuration = HistorianConfiguration(folder: folder, diskLimit: 1 << 40, memoryTailBytes: memoryTailBytes)
+        configuration = HistorianConfiguration(folder: folder, diskLimit: 1 << 40, memoryTailBytes: memoryTailBytes, disk: disk)
         log = try BenchmarkStore.open(configuration)
         service = BenchmarkStore.start(log)
     }

@@ -10,7 +10,7 @@ struct LogBenchmark {
     private var folders: [String] = []
     private var parts: [String] = []
 
-    private static let parts = ["codec", "ingest", "maximum", "small-site", "size", "query", "opening", "memory"]
+    private static let parts = ["codec", "ingest", "commits", "maximum", "small-site", "size", "query", "opening", "memory"]
     /// How long the store that is opened may be filled.
     private static let fillingSecondsMax = 400
 
@@ -67,6 +67,7 @@ struct LogBenchmark {
     private func measure(_ part: String) async throws {
         switch part {
         case "ingest": try await IngestMeasurement(seed: seed).paced(seconds: seconds)
+        case "commits": try await CommitMeasurement(seed: seed).run(seconds: seconds)
         case "maximum": try await IngestMeasurement(seed: seed).unpaced(seconds: 10)
         case "small-site": try await IngestMeasurement(seed: seed).smallSite()
         case "size": try await SizeMeasurement(seed: seed).run(series: folders)

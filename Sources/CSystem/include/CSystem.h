@@ -17,4 +17,7 @@ int csystem_clock_is_synchronized(void);
 /// Returns 0, or -1 with errno.
 int csystem_peer_credentials(int descriptor, int *process, unsigned *user);
 
+/// Has the medium take some of a file's bytes now, and waits, without the promise of fdatasync(2). Returns 0 or an errno.
+int csystem_write_out(int file, long long offset, long long count);
+
 #endif

@@ -114,16 +114,19 @@ struct ColumnAggregator<Value: ColumnValue> {
             if summary.isOfChanges {
                 let before = held
                 var hasChanged = false
+                // Of values that are not Bad: one that a Bad one follows is still the last of them.
+                var newest = good > 0 ? before : nil
                 while next < summary.changes.count, summary.changes[next].bucket <= bucket {
                     held = summary.changes[next].status.isBad ? nil : Value(slot: summary.changes[next].slot, type: summary.tag.dataType)
                     if let held {
                         least = least.map { min($0, held) } ?? held
                         most = most.map { max($0, held) } ?? held
                         hasChanged = hasChanged || held != before
+                        newest = held
                     }
                     next += 1
                 }
-                last = held
+                last = newest
                 if let before, good > 0 {
                     least = least.map { min($0, before) } ?? before
                     most = most.map { max($0, before) } ?? before

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 seconds=${FUZZ_SECONDS:-60}
-read -r -a targets <<< "${FUZZ:-ColumnIntegers ColumnFloats ColumnTexts JournalRecord Block SparkplugPayload}"
+read -r -a targets <<< "${FUZZ:-ColumnIntegers ColumnFloats ColumnTexts JournalRecord Block SparkplugPayload ModbusRequestPDU ModbusResponsePDU ModbusFrames ModbusReplies}"
 build=.build-fuzz
 flags=(-O -g -sanitize=fuzzer,address -parse-as-library -swift-version 6 -package-name indusedge -I "$build"
     -enable-upcoming-feature ExistentialAny -enable-upcoming-feature InternalImportsByDefault
@@ -23,6 +23,7 @@ module() {
 module Telemetry Sources/Telemetry/*.swift
 module ChunkCodec Sources/ChunkCodec/*.swift
 module Sparkplug Sources/Sparkplug/*.swift
+module ModbusProtocol Sources/ModbusProtocol/*.swift
 module GatewayCore Sources/GatewayCore/{BootID,ClockDiscipline,MonotonicInstant}.swift
 module Historian -enable-testing Sources/Historian/{ByteCoding,CRC32C,JournalFormat,JournalRecord,Tally,Segment,ClockBook}.swift \
     Sources/Historian/{BlockFormat,ChunkRows,ChunkEncoder,ChunkReader,ColumnLanes,StreamSummaries,TagSummary}.swift

@@ -35,7 +35,8 @@ struct SiteBuilder {
                 let phase = Duration.nanoseconds(group.period.nanoseconds / Int64(site.devices.count) * Int64(index + 1))
                 return Acquisition.ScanGroup(plan: plan, period: group.period, phase: phase, deadbands: tags.map(\.deadband))
             }
-            let adapter = ModbusAdapter(name: device.name, line: line, unit: SiteBuilder.unit(of: device.connection), responseTimeout: device.responseTimeout)
+            let adapter = ModbusAdapter(
+                name: device.name, line: line, unit: SiteBuilder.unit(of: device.connection), responseTimeout: device.responseTimeout)
             return PreparedDevice(name: device.name, adapter: adapter, groups: groups)
         }
     }

@@ -50,7 +50,8 @@ extension ModbusAdapter {
         var seen: Set<UInt8> = []
         var next: UInt8 = 0
         for _ in 0..<ModbusAdapter.identificationRequestsMax {
-            guard case .identification(let answer) = try line.perform(.readDeviceIdentification(code: code, object: next), unit: unit) else {
+            guard case .identification(let answer) = try line.perform(.readDeviceIdentification(code: code, object: next), unit: unit)
+            else {
                 throw .invalidReply("the answer is no identification")
             }
             for object in answer.objects where seen.insert(object.id).inserted { objects.append(object) }

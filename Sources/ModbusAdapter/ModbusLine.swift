@@ -310,6 +310,7 @@ package final class ModbusLine: @unchecked Sendable {
             let until = now.advanced(by: responseTimeouts[Int(form.unit)])
             unanswered.gaveUp(unit: form.unit, function: form.function, lateUntil: until, now: now)
             if rest > 0 { startSilence() }
+            receivedCount = 0
         }
         if rest > 0 {
             cells.count(.invalidReply)

@@ -7,7 +7,8 @@ struct IndusEdge: AsyncParsableCommand {
         abstract: "Edge gateway for industrial telemetry: reads PLCs, keeps every sample, scores machines, forwards encrypted MQTT.",
         version: "IndusEdge \(Version.current)",
         subcommands: [
-            RunCommand.self, CheckCommand.self, ReadCommand.self, IdentifyCommand.self, TailCommand.self, QueryCommand.self, ExportCommand.self,
+            RunCommand.self, CheckCommand.self, ReadCommand.self, IdentifyCommand.self, TailCommand.self, QueryCommand.self,
+            ExportCommand.self,
             LedgerCommand.self, IdentityCommand.self, SchemaCommand.self, SimulateCommand.self, WatchCommand.self,
         ])
 }

@@ -34,7 +34,10 @@ struct HostileServerTests {
         let server = try ScriptedServer([.flood(frame)])
         let client = LineClient(.tcp(host: "127.0.0.1", port: server.port), timeout: .milliseconds(100))
         try await client.open()
-        #expect(await client.registers(0, 1) == .failure(.invalidReply("transaction identifier is 43981, 1 was asked")))
+        guard case .failure(.invalidReply) = await client.registers(0, 1) else {
+            Issue.record("values out of strangers' frames")
+            return
+        }
         #expect(client.line.counters.invalidReplies > 1)
     }
 

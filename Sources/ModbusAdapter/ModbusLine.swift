@@ -71,13 +71,15 @@ package final class ModbusLine: @unchecked Sendable {
         thread.checkIsolated()
         if channel != nil { return }
         try security?.check(at: time.utc)
-        channel = try ModbusChannel(endpoint, timeout: connectTimeout, security: security)
+        let opened = try ModbusChannel(endpoint, timeout: connectTimeout, security: security)
+        channel = opened
         cells.count(.connection)
         mustReopen = false
         needsSilence = false
         receivedCount = 0
         answeredCount = 0
-        unanswered.connectionWasReplaced()
+        // A serial line is the same as before, and its late replies with it.
+        if opened.framing.namesTransaction { unanswered.connectionWasReplaced() }
     }
 
     func close() {

@@ -108,6 +108,20 @@ struct HostileServerTests {
         #expect(client.line.counters.connections == 2)
     }
 
+    @Test("scenario 20: a late serial reply that comes on a new connection is not the next answer either")
+    func lateOnNewConnection() async throws {
+        let late = ModbusRTUFrame(unit: 1, pdu: [3, 6, 0, 7, 0, 8, 0, 9]).bytes
+        let right = ModbusRTUFrame(unit: 1, pdu: [3, 6, 0, 1, 0, 2, 0, 3]).bytes
+        let server = try ScriptedServer([.take(8)], [.pause(milliseconds: 100), .send(late), .take(8), .send(right)])
+        let client = LineClient(.rtuOverTCP(host: "127.0.0.1", port: server.port), timeout: .milliseconds(500))
+        try await client.open()
+        #expect(await client.registers(107, 3) == .failure(.timeout))
+        await client.close()
+        try await client.open()
+        #expect(await client.registers(200, 3) == .success([1, 2, 3]))
+        #expect(client.line.counters.lateReplies == 1)
+    }
+
     @Test("unit 0 of a serial line: writes go out, reads are refused")
     func broadcast() async throws {
         let write = ModbusRequest.writeRegister(address: 1, value: 2)

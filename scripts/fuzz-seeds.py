@@ -86,9 +86,26 @@ def chains(folder):
     write(folder, "SunSpecChain", data + points)
 
 
+def modbus(folder):
+    """Requests; answers behind their requests; frames; and frames as the answers to a choice of requests."""
+    for path in sorted((ROOT / "protocols/modbus/frames").glob("*.txt")):
+        lines = [line.split(" ", 1) for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+        frames = {key: value for key, value in lines if "." in key}
+        request, answer = (bytes.fromhex(frames[kind + ".tcp"])[7:] for kind in ("request", "answer"))
+        write(folder, "ModbusRequestPDU", request)
+        write(folder, "ModbusResponsePDU", bytes([len(request)]) + request + answer)
+        for key, value in frames.items():
+            frame = value.encode() + b"\r\n" if key.endswith("ascii") else bytes.fromhex(value)
+            write(folder, "ModbusFrames", frame)
+            framing = ["tcp", "rtu", "ascii"].index(key.split(".")[1])
+            for form in range(7):
+                write(folder, "ModbusReplies", bytes([3 * form + framing, 17]) + frame)
+
+
 if __name__ == "__main__":
     columns(Path(sys.argv[1]))
     blocks(Path(sys.argv[1]))
     journal(Path(sys.argv[1]))
     imports(Path(sys.argv[1]))
     chains(Path(sys.argv[1]))
+    modbus(Path(sys.argv[1]))

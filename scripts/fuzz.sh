@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 seconds=${FUZZ_SECONDS:-60}
-read -r -a targets <<< "${FUZZ:-ColumnIntegers ColumnFloats ColumnTexts JournalRecord Catalogue Block SparkplugPayload ImportFile SunSpecChain}"
+read -r -a targets <<< "${FUZZ:-ColumnIntegers ColumnFloats ColumnTexts JournalRecord Catalogue Block SparkplugPayload ModbusRequestPDU ModbusResponsePDU ModbusFrames ModbusReplies ImportFile SunSpecChain}"
 build=.build-fuzz
 flags=(-O -g -sanitize=fuzzer,address -parse-as-library -swift-version 6 -package-name indusedge -I "$build"
     -enable-upcoming-feature ExistentialAny -enable-upcoming-feature InternalImportsByDefault
@@ -25,6 +25,7 @@ module ChunkCodec Sources/ChunkCodec/*.swift
 module Sparkplug Sources/Sparkplug/*.swift
 module Definitions Sources/Definitions/{Diagnostic,EnvironmentExpansion,ModbusAddress,NearestName,ProtocolDefinition,Site,UCUM,UCUMAtoms}.swift
 module DefinitionImport Sources/DefinitionImport/*.swift Sources/DefinitionImport/SunSpec/*.swift
+module ModbusProtocol Sources/ModbusProtocol/*.swift
 module GatewayCore Sources/GatewayCore/{BootID,ClockDiscipline,MonotonicInstant}.swift
 module Historian -enable-testing Sources/Historian/{ByteCoding,CRC32C,JournalFormat,JournalRecord,Tally,Segment,ClockBook}.swift \
     Sources/Historian/{RecordScanner,CatalogueFormat,BlockFormat,ChunkRows,ChunkEncoder,ChunkReader,ColumnLanes,StreamSummaries,TagSummary}.swift

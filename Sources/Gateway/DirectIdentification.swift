@@ -1,6 +1,5 @@
 package import Definitions
 internal import ModbusAdapter
-internal import ModbusProtocol
 internal import Telemetry
 
 /// Asks a device who it is, without the gateway and its log.

@@ -31,9 +31,9 @@ package enum DirectRead {
                 .notFound, resource: "device \(name)", operation: "read",
                 "there is no tag \(tagName ?? ""); there are: \(device.tags.map(\.name).joined(separator: ", "))")
         }
-        let adapter = ModbusAdapter(
-            name: name, line: SiteBuilder.line(to: device), unit: SiteBuilder.unit(of: device.connection),
-            reading: SiteBuilder.settings(device.reading))
+        let line = SiteBuilder.line(to: device)
+        let settings = SiteBuilder.settings(device.reading)
+        let adapter = ModbusAdapter(name: name, line: line, unit: SiteBuilder.unit(of: device.connection), reading: settings)
         let descriptor = StreamDescriptor(device: name, group: "read", tags: tags.map(\.tag))
         let plan = try ReadPlanner.plan(
             stream: StreamID(rawValue: 1), descriptor: descriptor,

@@ -45,13 +45,16 @@ package struct TLSClient: ChannelSecuring {
 
     package func secure(_ descriptor: Int32, host: String, within limit: Duration) throws(GatewayError) -> any ByteChannel {
         let deadline = SystemTime().now.advanced(by: limit)
-        guard let context = SSL_CTX_new(TLS_client_method()) else { throw OpenSSL.error(.tlsFailed, resource: host, operation: "prepare TLS") }
+        guard let context = SSL_CTX_new(TLS_client_method()) else {
+            throw OpenSSL.error(.tlsFailed, resource: host, operation: "prepare TLS")
+        }
         // A connection holds its own reference.
         defer { SSL_CTX_free(context) }
         func require(_ isDone: Bool, _ resource: String, _ step: String) throws(GatewayError) {
             guard isDone else { throw OpenSSL.error(.tlsFailed, resource: resource, operation: step) }
         }
-        try require(copenssl_set_oldest_version(context, oldestVersion == .tls12 ? TLS1_2_VERSION : TLS1_3_VERSION) == 1, host, "prepare TLS")
+        try require(
+            copenssl_set_oldest_version(context, oldestVersion == .tls12 ? TLS1_2_VERSION : TLS1_3_VERSION) == 1, host, "prepare TLS")
         try require(SSL_CTX_load_verify_locations(context, ca, nil) == 1, ca, "load authorities")
         try require(SSL_CTX_use_certificate_chain_file(context, certificate) == 1, certificate, "load certificate")
         try require(SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) == 1, key, "load key")

@@ -1,10 +1,16 @@
-package import ModbusProtocol
+internal import ModbusProtocol
 internal import Telemetry
 
 /// What a device says about itself (6.21 Read Device Identification).
 package struct ModbusDeviceIdentification: Sendable, Hashable {
+    package struct Object: Sendable, Hashable {
+        package var id: UInt8
+        /// ASCII by the standard.
+        package var value: [UInt8]
+    }
+
     /// In the order of the device.
-    package var objects: [ModbusResponse.DeviceIdentification.Object]
+    package var objects: [Object]
 
     /// What an object is called: 0x00 to 0x06 by the specification, the others are the vendor's.
     package static func name(ofObject id: UInt8) -> String {
@@ -45,15 +51,18 @@ extension ModbusAdapter {
     }
 
     /// One category, in as many answers as it takes.
-    private func objects(code: UInt8) throws(RequestFailure) -> [ModbusResponse.DeviceIdentification.Object] {
-        var objects: [ModbusResponse.DeviceIdentification.Object] = []
+    private func objects(code: UInt8) throws(RequestFailure) -> [ModbusDeviceIdentification.Object] {
+        var objects: [ModbusDeviceIdentification.Object] = []
         var seen: Set<UInt8> = []
         var next: UInt8 = 0
         for _ in 0..<ModbusAdapter.identificationRequestsMax {
-            guard case .identification(let answer) = try line.perform(.readDeviceIdentification(code: code, object: next), unit: unit) else {
+            guard case .identification(let answer) = try line.perform(.readDeviceIdentification(code: code, object: next), unit: unit)
+            else {
                 throw .invalidReply("the answer is no identification")
             }
-            for object in answer.objects where seen.insert(object.id).inserted { objects.append(object) }
+            for object in answer.objects where seen.insert(object.id).inserted {
+                objects.append(ModbusDeviceIdentification.Object(id: object.id, value: object.value))
+            }
             guard let following = answer.nextObject else { return objects }
             // A device that points back would be asked for ever.
             guard following > next, !seen.contains(following) else {

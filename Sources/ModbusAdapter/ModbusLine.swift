@@ -79,13 +79,15 @@ package final class ModbusLine: @unchecked Sendable {
 
     private func open() throws(GatewayError) {
         try security?.check(at: time.utc)
-        channel = try ModbusChannel(endpoint, timeout: connectTimeout, security: security)
+        let opened = try ModbusChannel(endpoint, timeout: connectTimeout, security: security)
+        channel = opened
         cells.count(.connection)
         mustReopen = false
         needsSilence = false
         receivedCount = 0
         answeredCount = 0
-        unanswered.connectionWasReplaced()
+        // A serial line is the same as before, and its late replies with it.
+        if opened.framing.namesTransaction { unanswered.connectionWasReplaced() }
     }
 
     func close() {
@@ -325,6 +327,7 @@ package final class ModbusLine: @unchecked Sendable {
             let until = now.advanced(by: responseTimeouts[Int(form.unit)])
             unanswered.gaveUp(unit: form.unit, function: form.function, lateUntil: until, now: now)
             if rest > 0 { startSilence() }
+            receivedCount = 0
         }
         if rest > 0 {
             cells.count(.invalidReply)

@@ -92,7 +92,8 @@ struct TransportTests {
     }
 
     @Test(
-        "scenario 20: a fault gives the right values or none, and poisons nothing after it", arguments: ModbusTransportPeer.Transport.allCases)
+        "scenario 20: a fault gives the right values or none, and poisons nothing after it",
+        arguments: ModbusTransportPeer.Transport.allCases)
     func faults(transport: ModbusTransportPeer.Transport) async throws {
         let (peer, client, files) = try await start(transport, timeout: .milliseconds(150))
         for fault in [
@@ -124,8 +125,8 @@ struct TransportTests {
         "scenario 20: a late reply is never the answer to the next request, and is counted",
         arguments: ModbusTransportPeer.Transport.allCases)
     func lateReply(transport: ModbusTransportPeer.Transport) async throws {
-        let (peer, client, files) = try await start(transport, timeout: .milliseconds(250))
-        try await peer.command("delay 350 times 1")
+        let (peer, client, files) = try await start(transport, timeout: .milliseconds(500))
+        try await peer.command("delay 600 times 1")
         #expect(await client.registers(10, 10) == .failure(.timeout))
         // The same unit, function and byte count: on a serial line nothing tells the two answers apart.
         #expect(await client.registers(30, 10) == addresses(30..<40))

@@ -1,6 +1,7 @@
 internal import AuditTrail
 internal import ModbusFirewall
 internal import ModbusProtocol
+internal import Telemetry
 
 extension WriteService {
     /// Writes down what a client tried through a firewall. Returns false when that cannot be done.

@@ -9,11 +9,11 @@ import Telemetry
 import TestKit
 import Testing
 
+@testable import Gateway
+
 #if canImport(Glibc)
     import Glibc
 #endif
-
-@testable import Gateway
 
 /// A site with one writable device behind a foreign server, and the service that writes to it.
 private struct Bench {
@@ -316,7 +316,7 @@ private final class SilentServer {
         }
         let place = try #require(order.firstIndex { $0.target == "pump.speed" })
         #expect(order[place].result == .done, "\(order[place])")
-        #expect(order[..<place].count { $0.code == "unreadable" } <= 1, "it did not wait for the silent ones")
+        #expect(order[..<place].count { $0.code == "unreadable" } < WriteService.waitingPerDeviceMax, "it did not wait for the silent ones")
         #expect(order.count { $0.code == "unreadable" } == WriteService.waitingPerDeviceMax)
         #expect(order.count { $0.code == "busy" } == 20 - WriteService.waitingPerDeviceMax)
         await mute.disconnect()

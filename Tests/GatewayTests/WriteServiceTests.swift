@@ -138,7 +138,7 @@ private final class SilentServer {
         #expect(outcome.result == .done && outcome.value == "12.3" && outcome.old == "10.0" && outcome.readBack == "12.3", "\(outcome)")
         #expect(try await bench.register(100) == "123")
         let records = try bench.records()
-        #expect(records.map(\.kind) == [.intent, .outcome])
+        try #require(records.map(\.kind) == [.intent, .outcome])
         #expect(records.map(\.trace) == [outcome.trace, outcome.trace])
         #expect(records[1].outcome == "done" && records[1].old == "10.0" && records[1].wanted == "12.3" && records[1].who == "ann")
         #expect(outcome.auditHead.flatMap { AuditHead($0) }?.number == 3)

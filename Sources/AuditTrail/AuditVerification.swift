@@ -90,7 +90,8 @@ package struct AuditVerification: Sendable {
         unresolved = intents.values.sorted()
         if !unresolved.isEmpty {
             let shown = unresolved.suffix(5).map(String.init).joined(separator: ", ")
-            remarks.append("\(unresolved.count) writes were begun and have no outcome (records \(unresolved.count > 5 ? "…, " : "")\(shown))")
+            remarks.append(
+                "\(unresolved.count) writes were begun and have no outcome (records \(unresolved.count > 5 ? "…, " : "")\(shown))")
         }
         check(beginningWith: first, files: files)
         if firstBreak == nil { check(noted: noted, known: known, hashes: hashes, files: files) }

@@ -53,7 +53,9 @@ package enum TagWritingConformance {
         if let subject = subjects.first {
             if case .written = await adapter.write(subject.first, to: subject.target) { found.append("written without a connection") }
             let reading = await adapter.readNow(subject.target, at: time)
-            if !reading.status.isBad || reading.value != nil || reading.reason == nil { found.append("read without a connection: \(reading)") }
+            if !reading.status.isBad || reading.value != nil || reading.reason == nil {
+                found.append("read without a connection: \(reading)")
+            }
         }
         return found
     }

@@ -115,7 +115,7 @@ private func record(_ index: Int) -> AuditRecord {
         #expect(try AuditVerification(folder: folder.path).isWhole)
         #expect(try AuditVerification(folder: folder.path, known: head).firstBreak?.record == 5)
         try FileManager.default.removeItem(atPath: folder.path + "/head")
-        #expect(try AuditVerification(folder: folder.path).remarks.count == 1)
+        #expect(try AuditVerification(folder: folder.path).remarks.contains { $0.contains("no note") })
     }
 
     @Test func `a trail that was written anew is found by a head remembered elsewhere`() throws {
@@ -142,14 +142,14 @@ private func record(_ index: Int) -> AuditRecord {
 
     @Test func `a torn last record, as a crash leaves it, is cut and told of`() throws {
         let folder = try Folder()
-        try folder.fill(3)
+        try folder.fill(4)
         let whole = try Data(contentsOf: URL(fileURLWithPath: folder.file(1)))
         let line = try AuditLine(
             record(9), after: "\(AuditHead(String(contentsOfFile: folder.path + "/head", encoding: .utf8).dropLast())?.hash ?? "")")
         for kept in [1, 30, 64, 65, 100, line.bytes.count - 1] {
             try (whole + line.bytes.prefix(kept)).write(to: URL(fileURLWithPath: folder.file(1)))
             let before = try AuditVerification(folder: folder.path)
-            #expect(before.isWhole && before.head.number == 4 && before.remarks.count == 1, "\(kept)")
+            #expect(before.isWhole && before.head.number == 5 && before.remarks.count == 1, "\(kept)")
         }
         try folder.fill(1)
         let after = try AuditVerification(folder: folder.path, keeping: 2)
@@ -221,7 +221,7 @@ private func record(_ index: Int) -> AuditRecord {
         long.wanted = "\"}\n{\"n\":7}"
         try trail.append(long)
         let found = try AuditVerification(folder: folder.path, keeping: 1)
-        #expect(found.isWhole && found.count == 2)
+        try #require(found.isWhole && found.count == 2 && found.records.count == 1)
         #expect(found.records[0].who.map { $0.utf8.count <= 1000 && $0.hasSuffix("…") } == true)
         #expect(found.records[0].wanted == "\"}\n{\"n\":7}")
     }

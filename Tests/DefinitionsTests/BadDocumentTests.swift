@@ -88,7 +88,7 @@ extension String {
         BadDocument(tag: "{name: t, address: \"holding:1\"}", "8:7: error: tag has no 'type'"),
         BadDocument(tag: "{name: \"a b\", address: \"holding:1\", type: int16}", "8:14: error: 'a b' is not a name of letters, digits, '_', '-', '.' and '/', beginning with a letter or digit, at most 128 characters"),
         BadDocument(tag: "{name: t, address: \"holding:1\", type: int16, unit: }", "8:58: error: expected a UCUM unit, got nothing"),
-        BadDocument(tag: "[1, 2]", "8:7: error: expected a mapping (name, address, type, length, byteOrder, scale, offset, unit, scanGroup, deadband, access, limits, range, description, score, byte, bitCount, fractionBits, encoding, fill, count, stride, table, valid, notAvailable, labels, bits), got a list"),
+        BadDocument(tag: "[1, 2]", "8:7: error: expected a mapping (name, address, type, length, byteOrder, scale, offset, unit, scanGroup, deadband, access, limits, write, range, description, score, byte, bitCount, fractionBits, encoding, fill, count, stride, table, valid, notAvailable, labels, bits), got a list"),
         BadDocument(tag: "{name: t, address: \"holding:1\", type: int16, unit: \"${UNIT}\"}", "8:58: error: environment variable 'UNIT' is not set", hint: "set it, or give a default: ${UNIT:-value}"),
         BadDocument(tag: "{name: t, address: \"holding:1\", type: int16, unit: \"${UNIT\"}", "8:58: error: '${' has no closing '}'"),
         BadDocument(tag: "{name: t, address: \"holding:1\", type: int16, unit: !!str Cel, unit: K}", "8:69: error: key 'unit' is given more than once in the same mapping (first at line 8)"),

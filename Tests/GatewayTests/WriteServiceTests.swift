@@ -9,11 +9,11 @@ import Telemetry
 import TestKit
 import Testing
 
+@testable import Gateway
+
 #if canImport(Glibc)
     import Glibc
 #endif
-
-@testable import Gateway
 
 /// A site with one writable device behind a foreign server, and the service that writes to it.
 private struct Bench {
@@ -138,7 +138,7 @@ private final class SilentServer {
         #expect(outcome.result == .done && outcome.value == "12.3" && outcome.old == "10.0" && outcome.readBack == "12.3", "\(outcome)")
         #expect(try await bench.register(100) == "123")
         let records = try bench.records()
-        #expect(records.map(\.kind) == [.intent, .outcome])
+        try #require(records.map(\.kind) == [.intent, .outcome])
         #expect(records.map(\.trace) == [outcome.trace, outcome.trace])
         #expect(records[1].outcome == "done" && records[1].old == "10.0" && records[1].wanted == "12.3" && records[1].who == "ann")
         #expect(outcome.auditHead.flatMap { AuditHead($0) }?.number == 3)
@@ -316,7 +316,7 @@ private final class SilentServer {
         }
         let place = try #require(order.firstIndex { $0.target == "pump.speed" })
         #expect(order[place].result == .done, "\(order[place])")
-        #expect(order[..<place].count { $0.code == "unreadable" } <= 1, "it did not wait for the silent ones")
+        #expect(order[..<place].count { $0.code == "unreadable" } < WriteService.waitingPerDeviceMax, "it did not wait for the silent ones")
         #expect(order.count { $0.code == "unreadable" } == WriteService.waitingPerDeviceMax)
         #expect(order.count { $0.code == "busy" } == 20 - WriteService.waitingPerDeviceMax)
         await mute.disconnect()

@@ -57,10 +57,12 @@ private func adapter(_ port: UInt16) -> ModbusAdapter {
         let violations = await TagWritingConformance.violations(
             of: adapter,
             subjects: [
-                .init(target(.uint16, 3, 100), .uint(1), .uint(65_535)), .init(target(.int32, 3, 101, order: .dcba), .int(-1), .int(.init(Int32.min))),
+                .init(target(.uint16, 3, 100), .uint(1), .uint(65_535)),
+                .init(target(.int32, 3, 101, order: .dcba), .int(-1), .int(.init(Int32.min))),
                 .init(target(.float32, 3, 103, order: .cdab), .float(0.5), .float(-1e30)),
                 .init(target(.string, 3, 105, capacity: 6), .string("abcdef"), .string("")),
-                .init(target(.bool, 3, 108, bit: 0), .bool(true), .bool(false)), .init(target(.bool, 3, 108, bit: 15), .bool(false), .bool(true)),
+                .init(target(.bool, 3, 108, bit: 0), .bool(true), .bool(false)),
+                .init(target(.bool, 3, 108, bit: 15), .bool(false), .bool(true)),
                 .init(target(.bool, 1, 0), .bool(false), .bool(true)), .init(target(.bool, 1, 1), .bool(true), .bool(false)),
             ], absent: target(.uint16, 3, 60_000), at: now)
         #expect(violations.isEmpty, "\(violations)")

@@ -67,13 +67,15 @@ let package = Package(
         module(
             "Gateway",
             [
-                "Telemetry", "GatewayCore", "Definitions", "Acquisition", "Commissioning", "ModbusAdapter", "ModbusProtocol", "Historian", "Scoring",
+                "Telemetry", "GatewayCore", "Definitions", "Acquisition", "Commissioning", "ModbusAdapter", "ModbusProtocol", "Historian",
+                "Scoring",
                 "Sparkplug", "Uplink", "Identity", logging, lifecycle, signals,
             ]),
         .executableTarget(
             name: "indusedge",
             dependencies: [
-                "Telemetry", "GatewayCore", "Commissioning", "Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation",
+                "Telemetry", "GatewayCore", "Commissioning", "Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter",
+                "PlantSimulation",
                 "Sparkplug", "Uplink", arguments, logging, signals,
             ],
             exclude: ["README.md"], swiftSettings: settings),

@@ -77,7 +77,8 @@ package enum JSONSchema {
                     .array([
                         .object(schema(element)),
                         .object([
-                            ("type", .string("array")), ("items", .object(schema(element))), ("minItems", .number(Double(count.lowerBound))),
+                            ("type", .string("array")), ("items", .object(schema(element))),
+                            ("minItems", .number(Double(count.lowerBound))),
                             ("maxItems", .number(Double(count.upperBound))),
                         ]),
                     ])

@@ -119,7 +119,9 @@ struct TagExpansion {
         return result
     }
 
-    private mutating func report(_ field: String, _ message: String, value: String? = nil, allowed: String? = nil, suggestion: String? = nil) {
+    private mutating func report(
+        _ field: String, _ message: String, value: String? = nil, allowed: String? = nil, suggestion: String? = nil
+    ) {
         diagnostics.append(
             Diagnostic(
                 .error, file: file, at: source.position(of: field), path: source.path.key(field).description, message, value: value,

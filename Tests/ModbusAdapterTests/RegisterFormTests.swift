@@ -13,7 +13,9 @@ private func registers(_ bytes: [UInt8], _ letters: String) -> [UInt16] {
     return stride(from: 0, to: ordered.count, by: 2).map { UInt16(ordered[$0]) << 8 | UInt16(ordered[$0 + 1]) }
 }
 
-private func bytes(_ bits: UInt64, _ count: Int) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: bits >> UInt64(8 * (count - 1 - $0))) } }
+private func bytes(_ bits: UInt64, _ count: Int) -> [UInt8] {
+    (0..<count).map { UInt8(truncatingIfNeeded: bits >> UInt64(8 * (count - 1 - $0))) }
+}
 
 private let orders16: [(ByteOrder, String)] = [(.abcd, "AB"), (.badc, "BA")]
 private let orders32: [(ByteOrder, String)] = [(.abcd, "ABCD"), (.cdab, "CDAB"), (.badc, "BADC"), (.dcba, "DCBA")]
@@ -81,7 +83,9 @@ private func encoder(
                     let (value, flaw) = encoder.decode(written)
                     let expected = whole.value(bits)
                     guard value == expected, (flaw == nil) == (expected != nil) else {
-                        Issue.record("\(whole.type) \(whole.encoding) \(letters) 0x\(String(bits, radix: 16)): \(String(describing: value)), expected \(String(describing: expected))")
+                        Issue.record(
+                            "\(whole.type) \(whole.encoding) \(letters) 0x\(String(bits, radix: 16)): \(String(describing: value)), expected \(String(describing: expected))"
+                        )
                         return
                     }
                     guard let expected else { continue }

@@ -80,7 +80,8 @@ package struct DraftDefinition: Sendable {
         let margin = Int(area.map.orderMarginBits.rounded())
         let verdict =
             area.map.orderMarginBits < MapInference.orderMarginMin
-            ? "nothing here tells which byte order it is" : "byte order \(area.map.byteOrder.rawValue), \(margin) bits ahead of the next one"
+            ? "nothing here tells which byte order it is"
+            : "byte order \(area.map.byteOrder.rawValue), \(margin) bits ahead of the next one"
         lines.append("# \(area.table) registers: \(verdict)")
         for field in DraftDefinition.withoutLongBlanks(area.map.fields) {
             let tag = "- {" + parts(of: field, in: area).joined(separator: ", ") + "}"

@@ -19,10 +19,11 @@ struct Evidence {
             return field
         }
         let own = ValueSeries(kind, order, readings, at: index)
+        field.kind = signedness(of: own.numbers, kind)
         field.isBlank = own.numbers.allSatisfy { $0 == 0 }
         var sentences = ["\(describe(own.numbers)) over \(readings.rows.count) readings, \(course(of: own.numbers, kind))"]
         let margin = margin(of: own, at: index, count: count)
-        field.certainty = field.isBlank ? .guess : margin > 20 ? .clear : margin > 6 ? .likely : .guess
+        field.certainty = field.isBlank ? .guess : margin > 10 ? .clear : margin > 4 ? .likely : .guess
         if count > 1, !field.isBlank {
             let others = ByteOrder.common.filter { $0 != order }.map { other in
                 "as \(other.rawValue) \(describe(ValueSeries(kind, other, readings, at: index).numbers))"
@@ -31,6 +32,15 @@ struct Evidence {
         }
         field.evidence = sentences.joined(separator: "; ")
         return field
+    }
+
+    /// Of 16 bits that never were negative nor above 32767, both types read the same: what moves up and down may fall below 0 some day,
+    /// states and counts do not.
+    private func signedness(of numbers: [Double], _ kind: FieldKind) -> FieldKind {
+        guard kind.registerCount == 1, let low = numbers.min(), let high = numbers.max(), low >= 0, high < 32_768 else { return kind }
+        let steps = zip(numbers, numbers.dropFirst()).map { $1 - $0 }
+        let isMeasured = steps.contains { $0 > 0 } && steps.contains { $0 < 0 } && high < 16_384 && high > 15
+        return isMeasured ? .int16 : .uint16
     }
 
     /// By how many bits the story is shorter than the best other one for the same registers.

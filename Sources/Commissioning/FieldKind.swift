@@ -11,6 +11,8 @@ package enum FieldKind: String, Sendable, Hashable, CaseIterable {
         }
     }
 
+    var isSigned: Bool { self == .int16 || self == .int32 || self == .int64 }
+
     /// How many bits it takes to say that a value is of this kind: plain registers are what devices have most.
     var priorBits: Double {
         switch self {

@@ -73,6 +73,8 @@ package struct MapInference: Sendable {
     /// What it takes to say that the next value is of the same kind as the one before, or of another.
     private static let sameKindBits = 0.5
     private static let otherKindBits = 5.0
+    /// Registers that nothing uses stand anywhere.
+    private static let unusedBits = 1.5
 
     /// The cheapest way to cut one range, and its bits.
     private static func segment(_ readings: RegisterReadings, _ order: ByteOrder) -> (cuts: [Cut], bits: Double) {
@@ -86,12 +88,17 @@ package struct MapInference: Sendable {
             for (number, kind) in kinds.enumerated() {
                 let start = end - kind.registerCount
                 guard start >= 0, let cost = cost(of: kind, readings, at: start, order) else { continue }
+                // Zeros pad a text; they are none by themselves.
+                let isUnused = kind == .uint16 && readings.rows[0][start] == 0 && readings.isConstant(start)
+                let isPadding = kind == .string && readings.rows[0][start] == 0
                 if start == 0 {
+                    if isPadding { continue }
                     bits[end][number] = cost + otherKindBits
                     continue
                 }
-                for (before, soFar) in bits[start].enumerated() where soFar < unreachable {
-                    let total = soFar + cost + (before == number ? sameKindBits : otherKindBits + (kind == .string ? 3 : 0))
+                for (before, soFar) in bits[start].enumerated() where soFar < unreachable && (!isPadding || before == number) {
+                    let otherKind = isUnused ? unusedBits : otherKindBits + (kind == .string ? 3 : 0)
+                    let total = soFar + cost + (before == number ? sameKindBits : otherKind)
                     if total < bits[end][number] {
                         bits[end][number] = total
                         previous[end][number] = before
@@ -99,7 +106,9 @@ package struct MapInference: Sendable {
                 }
             }
         }
-        guard var kind = kinds.indices.min(by: { bits[count][$0] < bits[count][$1] }), bits[count][kind] < unreachable else { return ([], 0) }
+        guard var kind = kinds.indices.min(by: { bits[count][$0] < bits[count][$1] }), bits[count][kind] < unreachable else {
+            return ([], 0)
+        }
         let total = bits[count][kind]
         var cuts: [Cut] = []
         var end = count
@@ -135,10 +144,10 @@ package struct MapInference: Sendable {
     private static func textCost(_ readings: RegisterReadings, at index: Int, _ order: ByteOrder) -> Double? {
         guard readings.isConstant(index) else { return nil }
         let bits = ValueSeries.bits(readings.rows[0], at: index, count: 1, order: order)
+        let steps = CodeLength.step(0) * Double(readings.rows.count - 1)
         let high = UInt8(truncatingIfNeeded: bits >> 8)
         let low = UInt8(truncatingIfNeeded: bits)
-        let steps = 0.3 * Double(readings.rows.count - 1)
-        if high == 0, low == 0 { return index > 0 ? 1.5 + steps : nil }
+        if bits == 0 { return 0.7 }
         guard let first = CodeLength.character(high) else { return nil }
         if low == 0 { return first + 2 + steps }
         return CodeLength.character(low).map { first + $0 + steps }

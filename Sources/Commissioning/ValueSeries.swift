@@ -17,18 +17,37 @@ struct ValueSeries {
         numbers = patterns.map { ValueSeries.number($0, kind) }
         var total = kind.priorBits + firstCost(patterns[0])
         var last = ValueSeries.ordinal(patterns[0], kind)
+        var steps = 0.0
         var rises = 0
         var falls = 0
         for pattern in patterns.dropFirst() {
             let next = ValueSeries.ordinal(pattern, kind)
             if next != last { if next > last { rises += 1 } else { falls += 1 } }
-            total += CodeLength.step(next > last ? next - last : last - next)
+            steps += CodeLength.step(next > last ? next - last : last - next)
             last = next
         }
+        // Registers that nothing uses are common and say nothing, however often they are read.
+        let isUnused = rises + falls == 0 && kind.registerCount == 1 && patterns[0] == 0
+        total += isUnused ? 1.5 : steps
         // One that only grows needs no signs.
         total += min(rises, falls) == 0 ? 1 : Double(rises + falls)
+        // What only grows is a count, and a count is not negative: such a number is the low half of a larger one that carries.
+        if kind.isSigned, falls == 0, rises >= 4, numbers[0] < 0 { total += 10 }
+        total += strangeness(isMoving: rises + falls > 0, isCounting: falls == 0)
         guard numbers.allSatisfy(\.isFinite) else { return }
         cost = total
+    }
+
+    /// What makes a wide integer hard to believe: a high half that never is used, or a measurement finer than any sensor.
+    private func strangeness(isMoving: Bool, isCounting: Bool) -> Double {
+        guard let low = numbers.min(), let high = numbers.max(), low >= 0 else { return 0 }
+        switch kind {
+        case .uint64, .int64: return high < 4_294_967_296 ? 8 : 0
+        case .uint32, .int32:
+            if !isMoving { return high < 65_536 ? 3 : 0 }
+            return !isCounting && high >= 65_536 && high - low < high * 1e-4 ? 6 : 0
+        default: return 0
+        }
     }
 
     private func firstCost(_ bits: UInt64) -> Double {

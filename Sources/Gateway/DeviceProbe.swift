@@ -115,7 +115,8 @@ package struct DeviceProbe: Sendable {
             }
         }
         let remarks =
-            ["Probed on \(start), unit \(unit) at \(endpoint)."] + (names.isEmpty ? [] : ["The device calls itself \(names.joined(separator: ", "))."])
+            ["Probed on \(start), unit \(unit) at \(endpoint)."]
+            + (names.isEmpty ? [] : ["The device calls itself \(names.joined(separator: ", "))."])
             + announcement
         return DraftDefinition(name: names.joined(separator: "-"), remarks: remarks, registers: registers, bits: bits)
     }

@@ -70,7 +70,8 @@ struct ProbeCommand: AsyncParsableCommand {
         try check(ModbusEndpoint.Parity(rawValue: parity) != nil, "--parity is '\(parity)', expected none, even or odd")
         try check((300...4_000_000).contains(baud), "--baud is \(baud), expected 300…4000000")
         try check((1...2).contains(stopBits), "--stop-bits is \(stopBits), expected 1 or 2")
-        try check((0...65_535).contains(first) && (first...65_535).contains(last), "--first \(first) and --last \(last) are no range in 0…65535")
+        try check(
+            (0...65_535).contains(first) && (first...65_535).contains(last), "--first \(first) and --last \(last) are no range in 0…65535")
         try check(rate >= 0.1 && rate <= 1000, "--rate is \(rate), expected 0.1…1000")
         try check((1...86_400).contains(searchSeconds), "--search-seconds is \(searchSeconds), expected 1…86400")
         try check((2...1000).contains(readings), "--readings is \(readings), expected 2…1000")
@@ -114,7 +115,8 @@ struct ProbeCommand: AsyncParsableCommand {
         try await reportingErrors {
             let probe = DeviceProbe(
                 endpoint: try endpoint(), unit: unit, areas: try areaList(), span: first..<last + 1, requestsPerSecond: rate,
-                searchTime: .seconds(searchSeconds), readings: readings, readingInterval: .seconds(every), responseTimeout: .seconds(timeout))
+                searchTime: .seconds(searchSeconds), readings: readings, readingInterval: .seconds(every),
+                responseTimeout: .seconds(timeout))
             for sentence in probe.announcement { Output.trouble(sentence) }
             if dryRun { return }
             let file = try output.map { try PartialFile($0, replaces: force) }

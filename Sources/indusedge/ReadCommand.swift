@@ -42,7 +42,8 @@ struct ReadCommand: AsyncParsableCommand {
                 for reading in readings {
                     try Output.json(
                         Line(
-                            device: reading.device, tag: reading.tag.name, value: reading.value.value.map(JSONValue.init), label: reading.label,
+                            device: reading.device, tag: reading.tag.name, value: reading.value.value.map(JSONValue.init),
+                            label: reading.label,
                             unit: reading.tag.unit.isEmpty ? nil : reading.tag.unit, status: reading.value.status.description,
                             time: reading.value.time.description, reason: reading.value.reason))
                 }

@@ -32,6 +32,8 @@ struct SampleLine: Encodable {
         let quality = status == StatusCode.good.description ? "" : "  \(status)"
         let folder = StreamDescriptor.folder(ofGroup: group).map { $0 + "/" } ?? ""
         let mark = timeUncertain == true ? "~" : ""
-        Output.line("\(mark)\(time)  \(device).\(folder)\(tag)  \(value?.value.description ?? "-")\(label.map { " (\($0))" } ?? "")\(unit.map { " \($0)" } ?? "")\(quality)")
+        Output.line(
+            "\(mark)\(time)  \(device).\(folder)\(tag)  \(value?.value.description ?? "-")\(label.map { " (\($0))" } ?? "")\(unit.map { " \($0)" } ?? "")\(quality)"
+        )
     }
 }

@@ -8,7 +8,8 @@ import Testing
     private func run(_ readable: [Range<Int>], in span: Range<Int>, limit: Int = 125) -> AddressSearch {
         var search = AddressSearch(span: span, blockMax: 125)
         while let asked = search.next, search.requests < 100_000 {
-            let isReadable = asked.count <= limit && readable.contains { $0.lowerBound <= asked.lowerBound && asked.upperBound <= $0.upperBound }
+            let isReadable =
+                asked.count <= limit && readable.contains { $0.lowerBound <= asked.lowerBound && asked.upperBound <= $0.upperBound }
             search.record(isReadable ? .readable : .refused)
         }
         return search

@@ -62,7 +62,8 @@ import struct Telemetry.Tag
             "{name: y, address: \"holding:10\", type: int16, count: 3, stride: 4}",
             "{name: z, address: \"holding:30\", type: uint8, byte: high, count: 4}",
             "{name: s, address: \"holding:40\", type: uint32, byteOrder: CDAB, bits: {0: ready, 17: fault}}",
-            "{name: c, address: \"coil:5\", type: bool, count: 2}", "{name: n, address: \"holding:50.8\", type: uint8, bitCount: 4, count: 3}",
+            "{name: c, address: \"coil:5\", type: bool, count: 2}",
+            "{name: n, address: \"holding:50.8\", type: uint8, bitCount: 4, count: 3}",
             "{name: q, address: \"holding:60.14\", type: bool, count: 3}")
         #expect(
             tags.map { "\($0.name) \($0.address)" } == [

@@ -129,8 +129,8 @@ struct SitePlanTests {
         let time = ManualTime()
         let monitor = PlanMonitor()
         let service = PlanningService(
-            log: log, time: time, store: PlanStore(folder: folder.path),
-            devices: [.init(device: "plc", key: "plc", groups: ["fast", "slow"], monitor: monitor)], logger: LogRecorder().logger)
+            log: log, time: time, store: PlanStore(folder: folder.path), logger: LogRecorder().logger
+        ) { [.init(device: "plc", key: "plc", groups: ["fast", "slow"], monitor: monitor)] }
         monitor.planned(stream: StreamID(rawValue: 9), group: "fast", requests: 3, predictedSeconds: 2e-3)
         for index in 1...100 { monitor.polled(stream: StreamID(rawValue: 9), seconds: Double(index) * 1e-3) }
         let task = Task { try await service.run() }

@@ -13,7 +13,9 @@ private func registers(_ bytes: [UInt8], _ letters: String) -> [UInt16] {
     return stride(from: 0, to: ordered.count, by: 2).map { UInt16(ordered[$0]) << 8 | UInt16(ordered[$0 + 1]) }
 }
 
-private func bytes(_ bits: UInt64, _ count: Int) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: bits >> UInt64(8 * (count - 1 - $0))) } }
+private func bytes(_ bits: UInt64, _ count: Int) -> [UInt8] {
+    (0..<count).map { UInt8(truncatingIfNeeded: bits >> UInt64(8 * (count - 1 - $0))) }
+}
 
 private let orders16: [(ByteOrder, String)] = [(.abcd, "AB"), (.badc, "BA")]
 private let orders32: [(ByteOrder, String)] = [(.abcd, "ABCD"), (.cdab, "CDAB"), (.badc, "BADC"), (.dcba, "DCBA")]
@@ -81,7 +83,9 @@ private func encoder(
                     let (value, flaw) = encoder.decode(written)
                     let expected = whole.value(bits)
                     guard value == expected, (flaw == nil) == (expected != nil) else {
-                        Issue.record("\(whole.type) \(whole.encoding) \(letters) 0x\(String(bits, radix: 16)): \(String(describing: value)), expected \(String(describing: expected))")
+                        Issue.record(
+                            "\(whole.type) \(whole.encoding) \(letters) 0x\(String(bits, radix: 16)): \(String(describing: value)), expected \(String(describing: expected))"
+                        )
                         return
                     }
                     guard let expected else { continue }
@@ -216,5 +220,48 @@ private func encoder(
         #expect(batch.values == [7, 0, 0, 0, 9, 0])
         #expect(flaws == [ValueFlaw(tag: 1, kind: .notAvailable(0x8000))])
         #expect(flaws.summary(of: descriptor) == "b: the device marks the value as not available (0x8000)")
+    }
+}
+
+extension RegisterFormTests {
+    @Test("no registers, whatever they hold and whatever the rules are, do any harm: a value is Good, or flawed and named")
+    func anything() {
+        var generator = SeededGenerator()
+        let forms: [(DataType, RegisterEncoding, Int)] = [
+            (.int8, .bitField(width: 8), 1), (.uint16, .bitField(width: 5), 1), (.int16, .plain, 1), (.uint32, .plain, 2),
+            (.int64, .plain, 4),
+            (.float32, .half, 1), (.float32, .plain, 2), (.float64, .plain, 4), (.uint64, .decimal, 4), (.string, .plain, 3),
+            (.string, .text(isASCII: true, fill: 32), 3),
+        ]
+        for _ in 0..<3000 {
+            let (type, encoding, count) = forms[Int.random(in: 0..<forms.count, using: &generator)]
+            var rules: ValueRules?
+            if type != .string, Bool.random(using: &generator) {
+                let table = ConversionTable([
+                    .init(raw: -100, value: 1), .init(raw: Double.random(in: -99...1e6, using: &generator), value: 7),
+                    .init(raw: 1e7, value: -3),
+                ])
+                rules = ValueRules(
+                    notAvailable: [UInt64.random(in: 0...0xFFFF, using: &generator)],
+                    valid: .init(
+                        minimum: -1000, maximum: Double.random(in: 0...1e5, using: &generator), isRaw: Bool.random(using: &generator),
+                        statusOutside: Bool.random(using: &generator) ? .badOutOfRange : .uncertainEngineeringUnitsExceeded),
+                    table: Bool.random(using: &generator) ? table : nil)
+            }
+            let tag =
+                rules?.table != nil ? Tag("t", .float64) : Tag("t", type, stringCapacity: type == .string ? 6 : 0)
+            let encoder = encoder(
+                tag, raw: type, count: count, ByteOrder.common.randomElement(using: &generator) ?? .abcd,
+                bit: Int.random(in: 0...8, using: &generator), encoding, rules)
+            let registers = (0..<count).map { _ in
+                Bool.random(using: &generator)
+                    ? UInt16.random(in: 0...UInt16.max, using: &generator)
+                    : [0, 0xFFFF, 0x8000, 0x7FF0].randomElement(using: &generator) ?? 0
+            }
+            let (value, flaw) = encoder.decode(registers)
+            #expect((value == nil) == (flaw?.status.isBad == true) && flaw?.description.isEmpty != true)
+            // What was read and is good can be written, and reads back the same.
+            if let value, flaw == nil, rules?.table == nil, let again = try? encoder.encode(value) { #expect(again.value == value) }
+        }
     }
 }

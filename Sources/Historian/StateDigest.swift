@@ -117,7 +117,7 @@ struct StateDigest {
             case .blob(let bytes):
                 scratch.append(4)
                 scratch.append(littleEndian: UInt32(truncatingIfNeeded: bytes.count))
-                scratch.append(contentsOf: bytes)
+                bytes.withUnsafeBytes { scratch.append(contentsOf: $0) }
             }
         }
         return scratch.withUnsafeBytes { CRC32C.checksum($0) }
@@ -147,6 +147,8 @@ struct StateWriter {
     private(set) var changes: [StateDigest.Key: UInt32?] = [:]
     private var sum: UInt64
     private var scratch: [UInt8] = []
+    /// Carried out for every stream each second: looked up once in a transaction.
+    private var insertions: [StateTable: Statement] = [:]
 
     init(_ database: Database, digest: StateDigest) {
         self.database = database
@@ -157,11 +159,16 @@ struct StateWriter {
     /// Puts a row in the place of one with the same key. The values are those of all columns, in order.
     mutating func put(_ table: StateTable, _ row: [(any DatabaseValueConvertible)?]) throws {
         let values = row.map { $0?.databaseValue ?? .null }
-        let places = repeatElement("?", count: values.count).joined(separator: ", ")
-        // Carried out for every stream each second: compiled once.
-        try database.cachedStatement(sql: "INSERT OR REPLACE INTO \(table.rawValue) VALUES(\(places))")
-            .execute(arguments: StatementArguments(values))
+        try insertion(into: table, columns: values.count).execute(arguments: StatementArguments(values))
         note(StateDigest.checksum(of: values, in: table, &scratch), StateDigest.Key(table: table, keyColumns: table.keyColumns, values))
+    }
+
+    private mutating func insertion(into table: StateTable, columns: Int) throws -> Statement {
+        if let known = insertions[table] { return known }
+        let places = repeatElement("?", count: columns).joined(separator: ", ")
+        let statement = try database.cachedStatement(sql: "INSERT OR REPLACE INTO \(table.rawValue) VALUES(\(places))")
+        insertions[table] = statement
+        return statement
     }
 
     mutating func remove(_ table: StateTable, _ key: any DatabaseValueConvertible...) throws {

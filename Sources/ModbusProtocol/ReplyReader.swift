@@ -130,7 +130,10 @@ package struct ReplyReader: Sendable {
     }
 
     private func candidate(_ bytes: UnsafeRawBufferPointer) -> Step {
-        guard let length = form.length(of: UnsafeRawBufferPointer(rebasing: bytes[1...])) else { return .needsMore }
+        guard let length = form.length(of: UnsafeRawBufferPointer(rebasing: bytes[1...])) else {
+            guard bytes.count > ModbusRTUFrame.bytesMax else { return .needsMore }
+            return .wrong(ModbusFrameError("an RTU frame has at most \(ModbusRTUFrame.bytesMax) bytes, more came"), end: bytes.count)
+        }
         let end = length + 3
         guard bytes.count >= end else { return .needsMore }
         guard hasCRC(bytes, end) else {

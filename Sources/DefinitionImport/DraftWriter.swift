@@ -91,7 +91,7 @@ package enum DraftWriter {
 
     private static func text(of line: ModbusRTUConnection, _ key: String) -> String {
         "{\(key): {port: \(quoted(line.port)), baudRate: \(line.baudRate), parity: \(line.parity.rawValue), "
-            + "dataBits: \(line.dataBits), stopBits: \(line.stopBits), unit: \(line.unit)}}"
+            + (line.dataBits == 8 ? "" : "dataBits: \(line.dataBits), ") + "stopBits: \(line.stopBits), unit: \(line.unit)}}"
     }
 
     /// The longest text of a description or a source.

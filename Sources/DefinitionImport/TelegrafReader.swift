@@ -122,8 +122,12 @@ private struct TelegrafPlugin {
         let baud = keys.integer("baud_rate") ?? 9600
         let parity = keys.text("parity") ?? "N"
         let stopBits = keys.integer("stop_bits") ?? 1
-        if let dataBits = keys.integer("data_bits"), dataBits != 8 { keys.lost("data_bits", "RTU has 8 data bits, not \(dataBits)") }
         let mode = keys.text("transmission_mode") ?? ""
+        var dataBits = keys.integer("data_bits") ?? 8
+        if dataBits != 8, mode != "ASCII" || dataBits != 7 {
+            keys.lost("data_bits", "\(mode == "ASCII" ? "ASCII has 7 or 8" : "RTU has 8") data bits, not \(dataBits)")
+            dataBits = 8
+        }
         keys.ignore(["rs485"])
         if controller.hasPrefix("tcp://") {
             if !["", "auto", "TCP", "RTUoverTCP", "ASCIIoverTCP"].contains(mode) {
@@ -146,7 +150,7 @@ private struct TelegrafPlugin {
             let letter = parity.first.map { String($0).uppercased() } ?? "N"
             let isSound = path.hasPrefix("/") && (300...4_000_000).contains(baud) && (1...2).contains(stopBits)
             if isSound, let parity = ["N": ModbusRTUConnection.Parity.none, "E": .even, "O": .odd][letter] {
-                let line = ModbusRTUConnection(port: path, baudRate: baud, parity: parity, dataBits: 8, stopBits: stopBits, unit: 1)
+                let line = ModbusRTUConnection(port: path, baudRate: baud, parity: parity, dataBits: dataBits, stopBits: stopBits, unit: 1)
                 return mode == "ASCII" ? .modbusASCII(line) : .modbusRTU(line)
             }
             keys.lost("controller", "the serial settings cannot be carried over; the site document has TCP to 192.0.2.1")

@@ -102,13 +102,14 @@ enum ThingsBoardReader {
             keys.lost("port", "the serial settings cannot be carried over; the site document has TCP to 192.0.2.1")
             return .modbusTCP(ModbusTCPConnection(host: "192.0.2.1", port: 502, unit: unit))
         }
-        if type != "tcp" { keys.lost("type", "'\(type.prefix(20))' has to be set by hand: the site document has Modbus TCP") }
+        if type != "tcp", type != "udp" { keys.lost("type", "'\(type.prefix(20))' has to be set by hand: the site document has Modbus TCP") }
         var number = 502
         if case .integer(let value)? = port?.content, (1...65_535).contains(value) { number = Int(value) }
         let isHost =
             !host.isEmpty && host.utf8.count <= 253 && host.utf8.allSatisfy { $0.isLetter || $0.isDigit || ".:_%-".utf8.contains($0) }
         if !isHost { keys.lost("host", "'\(host.prefix(60))' is no host; the site document has 192.0.2.1") }
-        return .modbusTCP(ModbusTCPConnection(host: isHost ? host : "192.0.2.1", port: number, unit: unit))
+        let connection = ModbusTCPConnection(host: isHost ? host : "192.0.2.1", port: number, unit: unit)
+        return type == "udp" ? .modbusUDP(connection) : .modbusTCP(connection)
     }
 }
 

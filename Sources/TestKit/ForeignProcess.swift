@@ -1,4 +1,5 @@
 package import Foundation
+internal import Glibc
 internal import Synchronization
 
 /// A foreign program that a test starts and ends: its output line by line, its input a line at a time.
@@ -53,10 +54,13 @@ package final class ForeignProcess: Sendable {
     /// Hands on all that arrives, and nothing at last.
     private static func read(_ handle: FileHandle, _ receive: @escaping @Sendable (Data) -> Void) {
         Thread.detachNewThread {
+            var buffer = [UInt8](repeating: 0, count: 65_536)
             while true {
-                let data = handle.availableData
-                receive(data)
-                if data.isEmpty { return }
+                // Not through the handle: it ends the program when a signal interrupts the read.
+                let count = Glibc.read(handle.fileDescriptor, &buffer, buffer.count)
+                if count < 0, errno == EINTR { continue }
+                receive(Data(buffer[..<max(0, count)]))
+                if count <= 0 { return }
             }
         }
     }

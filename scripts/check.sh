@@ -22,6 +22,8 @@ swift build --build-tests "${build_flags[@]}"
 step "tests"
 log=.build/test.log
 status=0
+# Many tests start programs and wait for them: more at once than this only make each other late.
+export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=${SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH:-6}
 swift test --skip-build "${build_flags[@]}" 2>&1 | tee "$log" || status=$?
 if [[ $status -ne 0 ]]; then
     printf '\nFailed (from %s):\n' "$log"

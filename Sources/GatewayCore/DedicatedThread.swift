@@ -79,6 +79,8 @@ final class JobQueue: @unchecked Sendable {
     private var sleepers: [Sleeper] = []
     private var nextSleeper: UInt64 = 0
     private var yielding: [CheckedContinuation<Void, Never>] = []
+    /// Of those who gave way and were resumed, not here again yet: the runtime may take them over another thread.
+    private var returning = 0
     private var isClosed = false
     private var thread: pthread_t?
     /// Of those taken from `waiting`, not begun yet. Only the thread itself looks at it.
@@ -166,8 +168,9 @@ final class JobQueue: @unchecked Sendable {
     }
 
     func giveWay(isolation: isolated (any Actor)?) async {
-        if jobsLeft == 0, withLock({ waiting.isEmpty && sleepers.isEmpty && yielding.isEmpty }) { return }
+        if jobsLeft == 0, withLock({ waiting.isEmpty && sleepers.isEmpty && yielding.isEmpty && returning == 0 }) { return }
         await withCheckedContinuation(isolation: isolation) { continuation in withLock { yielding.append(continuation) } }
+        withLock { returning -= 1 }
     }
 
     func run() {
@@ -180,9 +183,13 @@ final class JobQueue: @unchecked Sendable {
         thread = pthread_self()
         while true {
             let due = takeDueSleepers()
-            // Those who gave way come after those whose time has come, and after the jobs of before.
-            let yielded = yielding
-            yielding = []
+            // Those who gave way come after those whose time has come, and after the jobs of before; nobody comes a second time before all
+            // of his round have come once.
+            var yielded: [CheckedContinuation<Void, Never>] = []
+            if returning == 0 {
+                swap(&yielded, &yielding)
+                returning = yielded.count
+            }
             if !due.isEmpty || !yielded.isEmpty {
                 pthread_mutex_unlock(mutex)
                 for sleeper in due { sleeper.continuation.resume() }

@@ -7,7 +7,13 @@ package import Telemetry
 /// References are to the Modbus Application Protocol Specification V1.1b3.
 extension ModbusAdapter: TagWriting {
     package nonisolated func representable(_ value: Variant, as target: WriteTarget) throws(GatewayError) -> Variant {
-        try RegisterEncoder(tag: target.tag, field: target.field).encode(value).value
+        let isPlainInteger = target.tag.dataType.isNumeric && !target.tag.dataType.isFloatingPoint && target.tag.scaling.isIdentity
+        if isPlainInteger, target.field.rules?.table == nil, let number = value.number, number != number.rounded() {
+            throw GatewayError(
+                .unsupported, resource: "tag \(target.tag.name)", operation: "encode",
+                "'\(value)' would be rounded: the tag takes whole numbers")
+        }
+        return try RegisterEncoder(tag: target.tag, field: target.field).encode(value).value
     }
 
     package func readNow(_ target: WriteTarget, at time: Timestamp) async -> DataValue {

@@ -51,22 +51,20 @@ final class ModbusChannel {
     init(_ endpoint: ModbusEndpoint, timeout: Duration, security: (any ChannelSecuring)?) throws(GatewayError) {
         switch endpoint {
         case .tcp(let host, let port), .rtuOverTCP(let host, let port, _), .asciiOverTCP(let host, let port, _):
-            let opened = try ModbusChannel.openSocket(endpoint, host, port, timeout)
-            context = opened.context
-            descriptor = opened.descriptor
+            context = nil
+            descriptor = try ModbusChannel.openStreamSocket(endpoint, host, port, timeout)
             wire = .stream
         case .tls(let host, let port, _):
             guard let security else {
                 throw ModbusChannel.failure(endpoint, "TLS was asked for, but nothing was given that could do it")
             }
-            let opened = try ModbusChannel.openSocket(endpoint, host, port, timeout)
-            context = opened.context
-            descriptor = opened.descriptor
+            context = nil
+            let opened = try ModbusChannel.openStreamSocket(endpoint, host, port, timeout)
+            descriptor = opened
             do throws(GatewayError) {
-                wire = .secured(try security.secure(opened.descriptor, host: host, within: timeout))
+                wire = .secured(try security.secure(opened, host: host, within: timeout))
             } catch {
-                modbus_close(opened.context)
-                modbus_free(opened.context)
+                Glibc.close(opened)
                 throw error
             }
         case .udp(let host, let port):
@@ -197,29 +195,40 @@ final class ModbusChannel {
 
     // MARK: - Opening
 
-    /// libmodbus bounds a connect by the response timeout.
-    private static func openSocket(
+    /// The connect of libmodbus waits with `select`, which ends the program where a descriptor is 1024 or above.
+    private static func openStreamSocket(
         _ endpoint: ModbusEndpoint, _ host: String, _ port: UInt16, _ timeout: Duration
-    ) throws(GatewayError) -> (context: OpaquePointer, descriptor: Int32) {
-        guard let context = modbus_new_tcp_pi(host, String(port)) else { throw failure(errno, endpoint) }
-        let bound = max(1000, timeout.nanoseconds / 1000)
-        modbus_set_response_timeout(context, UInt32(bound / 1_000_000), UInt32(bound % 1_000_000))
-        guard modbus_connect(context) == 0 else {
-            let code = errno
-            modbus_close(context)
-            modbus_free(context)
-            throw failure(code, endpoint)
+    ) throws(GatewayError) -> Int32 {
+        let addresses = try Addresses(endpoint, host, port, SOCK_STREAM)
+        // The time for opening is for all addresses of the host together.
+        let share = max(1, timeout.nanoseconds / 1_000_000 / Int64(addresses.count))
+        let descriptor = try addresses.firstConnected { descriptor, address in
+            _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+            if Glibc.connect(descriptor, address.ai_addr, address.ai_addrlen) == 0 { return 0 }
+            guard errno == EINPROGRESS else { return errno }
+            var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+            guard poll(&entry, 1, Int32(clamping: share)) > 0 else { return ETIMEDOUT }
+            var code: Int32 = 0
+            var length = socklen_t(MemoryLayout<Int32>.size)
+            getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &length)
+            return code
         }
-        let descriptor = modbus_get_socket(context)
         var on: Int32 = 1
         setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, socklen_t(MemoryLayout<Int32>.size))
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
+        // A peer that is gone without a word is given up when it has not acknowledged anything for so long, however rarely it is asked.
+        var unacknowledged = Int32(clamping: unacknowledgedMax.nanoseconds / 1_000_000)
+        setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &unacknowledged, socklen_t(MemoryLayout<Int32>.size))
         // Waits are bounded by time-outs of the socket.
+        let bound = max(1000, timeout.nanoseconds / 1000)
         var limit = timeval(tv_sec: Int(bound / 1_000_000), tv_usec: Int(bound % 1_000_000))
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
-        return (context, descriptor)
+        return descriptor
     }
+
+    /// How long sent bytes may stay unacknowledged (RFC 5482).
+    private static let unacknowledgedMax = Duration.seconds(15)
 
     private static func openSerialPort(
         _ endpoint: ModbusEndpoint, _ settings: SerialLineSettings
@@ -259,23 +268,50 @@ final class ModbusChannel {
 
     /// libmodbus has no datagrams.
     private static func openDatagramSocket(_ endpoint: ModbusEndpoint, _ host: String, _ port: UInt16) throws(GatewayError) -> Int32 {
-        var hints = addrinfo()
-        hints.ai_socktype = Int32(SOCK_DGRAM.rawValue)
-        var found: UnsafeMutablePointer<addrinfo>?
-        let result = getaddrinfo(host, String(port), &hints, &found)
-        guard result == 0 else { throw failure(endpoint, "\(host): \(String(cString: gai_strerror(result)))") }
-        defer { freeaddrinfo(found) }
-        var code = EHOSTUNREACH
-        var next = found
-        while let address = next?.pointee {
-            let descriptor = socket(address.ai_family, address.ai_socktype | Int32(SOCK_CLOEXEC.rawValue), address.ai_protocol)
-            // Connected, the socket takes datagrams of this peer only, and hears when nothing listens there.
-            if descriptor >= 0, Glibc.connect(descriptor, address.ai_addr, address.ai_addrlen) == 0 { return descriptor }
-            code = errno
-            if descriptor >= 0 { Glibc.close(descriptor) }
-            next = address.ai_next
+        // Connected, the socket takes datagrams of this peer only, and hears when nothing listens there.
+        try Addresses(endpoint, host, port, SOCK_DGRAM).firstConnected { descriptor, address in
+            Glibc.connect(descriptor, address.ai_addr, address.ai_addrlen) == 0 ? 0 : errno
         }
-        throw failure(code, endpoint)
+    }
+
+    /// The addresses of a host, freed at the end.
+    private struct Addresses: ~Copyable {
+        private let endpoint: ModbusEndpoint
+        private let first: UnsafeMutablePointer<addrinfo>?
+        let count: Int
+
+        init(_ endpoint: ModbusEndpoint, _ host: String, _ port: UInt16, _ type: __socket_type) throws(GatewayError) {
+            var hints = addrinfo()
+            hints.ai_socktype = Int32(type.rawValue)
+            var found: UnsafeMutablePointer<addrinfo>?
+            let result = getaddrinfo(host, String(port), &hints, &found)
+            guard result == 0 else { throw failure(endpoint, "\(host): \(String(cString: gai_strerror(result)))") }
+            self.endpoint = endpoint
+            first = found
+            var count = 0
+            var next = found
+            while let address = next?.pointee {
+                count += 1
+                next = address.ai_next
+            }
+            self.count = max(1, count)
+        }
+
+        deinit { freeaddrinfo(first) }
+
+        /// The first socket that `connect` returns 0 for; it returns an errno otherwise. Throws what the last address said.
+        func firstConnected(_ connect: (Int32, addrinfo) -> Int32) throws(GatewayError) -> Int32 {
+            var code = EHOSTUNREACH
+            var next = first
+            while let address = next?.pointee {
+                let descriptor = socket(address.ai_family, address.ai_socktype | Int32(SOCK_CLOEXEC.rawValue), address.ai_protocol)
+                code = descriptor < 0 ? errno : connect(descriptor, address)
+                if code == 0 { return descriptor }
+                if descriptor >= 0 { Glibc.close(descriptor) }
+                next = address.ai_next
+            }
+            throw failure(code, endpoint)
+        }
     }
 
     // MARK: - Failures
@@ -291,8 +327,7 @@ final class ModbusChannel {
         let message =
             switch code {
             case ECONNREFUSED: "nothing listens at \(endpoint) (\(text(of: code))); is the device on, and is the port right?"
-            // libmodbus leaves the number of the connect that it gave up waiting for.
-            case ETIMEDOUT, EINPROGRESS: "no answer from \(endpoint) in time; is the cable in, and is the address right?"
+            case ETIMEDOUT: "no answer from \(endpoint) in time; is the cable in, and is the address right?"
             case EHOSTUNREACH, ENETUNREACH:
                 "no answer from \(endpoint) (\(text(of: code))); is the cable in, and is the address right?"
             case ENOENT where isSerial, ENXIO where isSerial, ENODEV where isSerial:

@@ -10,6 +10,9 @@ package final class ModbusServer: Sendable {
     /// Connections served at once; further ones are closed at once.
     package static let clientsMax = 32
 
+    /// libmodbus waits with `select`, which ends the program where a descriptor is this high (FD_SETSIZE).
+    private static let descriptorsMax: Int32 = 1024
+
     /// The TCP port listened on.
     package let port: UInt16
     private let listener: Int32
@@ -75,7 +78,7 @@ package final class ModbusServer: Sendable {
     private func accept(into clients: inout [Int32]) {
         let client = Glibc.accept(listener, nil, nil)
         guard client >= 0 else { return }
-        guard clients.count < ModbusServer.clientsMax else {
+        guard clients.count < ModbusServer.clientsMax, client < ModbusServer.descriptorsMax else {
             Glibc.close(client)
             return
         }

@@ -51,7 +51,7 @@ struct ConformanceTests {
     func deafToOne() async throws {
         let peer = try await ModbusLinePeer(units: 1)
         let line = ModbusLine(.tcp(host: "127.0.0.1", port: peer.port), responseTimeout: .milliseconds(200))
-        let adapter = ModbusAdapter(name: "plc", line: line, unit: 1)
+        let adapter = ModbusAdapter(name: "plc", line: line, unit: 1, reading: ModbusReadSettings(maxRegistersPerRead: 1))
         let descriptor = StreamDescriptor(device: "plc", group: "g", tags: (0..<3).map { Tag("t\($0)", .uint16) })
         let plan = ReadPlan(
             stream: StreamID(rawValue: 4), descriptor: descriptor,

@@ -72,7 +72,8 @@ let package = Package(
             "Gateway",
             [
                 "Telemetry", "GatewayCore", "DefinitionImport", "Definitions", "Acquisition", "Interlock", "Commissioning",
-                "ModbusProtocol", "ModbusAdapter", "ModbusFirewall", "Historian", "Scoring", "Sparkplug", "Uplink", "Identity", "AuditTrail",
+                "ModbusProtocol", "ModbusAdapter", "ModbusFirewall", "Historian", "Scoring", "Sparkplug", "Uplink", "Identity",
+                "AuditTrail",
                 logging, lifecycle, signals,
             ]),
         .executableTarget(

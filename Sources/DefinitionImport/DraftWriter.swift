@@ -60,8 +60,11 @@ package enum DraftWriter {
         if !tag.unit.isEmpty { parts.append("unit: \(quoted(tag.unit))") }
         if tag.scanGroup != definition.scanGroups.first?.name { parts.append("scanGroup: \(tag.scanGroup)") }
         if !tag.isScored, tag.dataType != .string { parts.append("score: false") }
-        let remarks = [tag.description, tag.notAvailable.map { "\($0) stands for not available." }].compactMap { $0 }.filter { !$0.isEmpty }
-        if !remarks.isEmpty { parts.append("description: \(quoted(String(remarks.joined(separator: " ").prefix(proseMax))))") }
+        // That NaN is no value goes without saying.
+        if let mark = tag.notAvailable, mark.hasPrefix("0x") { parts.append("notAvailable: \(mark)") }
+        if let description = tag.description, !description.isEmpty {
+            parts.append("description: \(quoted(String(description.prefix(proseMax))))")
+        }
         return "{\(parts.joined(separator: ", "))}"
     }
 

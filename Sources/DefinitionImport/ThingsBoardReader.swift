@@ -102,7 +102,9 @@ enum ThingsBoardReader {
             keys.lost("port", "the serial settings cannot be carried over; the site document has TCP to 192.0.2.1")
             return .modbusTCP(ModbusTCPConnection(host: "192.0.2.1", port: 502, unit: unit))
         }
-        if type != "tcp", type != "udp" { keys.lost("type", "'\(type.prefix(20))' has to be set by hand: the site document has Modbus TCP") }
+        if type != "tcp", type != "udp" {
+            keys.lost("type", "'\(type.prefix(20))' has to be set by hand: the site document has Modbus TCP")
+        }
         var number = 502
         if case .integer(let value)? = port?.content, (1...65_535).contains(value) { number = Int(value) }
         let isHost =

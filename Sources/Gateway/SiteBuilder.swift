@@ -62,7 +62,8 @@ struct SiteBuilder {
                 let descriptor = StreamDescriptor(device: device.name, group: group.name, tags: tags.map(\.tag))
                 let plan = try ReadPlanner.plan(
                     stream: try log.register(descriptor), descriptor: descriptor,
-                    fields: tags.enumerated().map { SiteBuilder.field($0.element, tag: $0.offset) }, limits: settings.limits(on: key.endpoint))
+                    fields: tags.enumerated().map { SiteBuilder.field($0.element, tag: $0.offset) },
+                    limits: settings.limits(on: key.endpoint))
                 // Spread evenly over the period, so that devices do not all ask for the processor at the same moment.
                 let phase = Duration.nanoseconds(group.period.nanoseconds / Int64(site.devices.count) * Int64(index + 1))
                 return Acquisition.ScanGroup(plan: plan, period: group.period, phase: phase, deadbands: tags.map(\.deadband))
@@ -81,6 +82,20 @@ struct SiteBuilder {
                 name: device.name, adapter: adapter, groups: groups, patience: patience, latest: latest, plans: plans, plansKey: plansKey,
                 lineKey: key, line: line)
         }
+    }
+
+    /// What every stream of the site looks like, so that all can be registered in one step.
+    func descriptors() -> [StreamDescriptor] {
+        var descriptors: [StreamDescriptor] = []
+        for device in site.devices {
+            descriptors += device.scanGroups.map { group in
+                StreamDescriptor(device: device.name, group: group.name, tags: device.tags(of: group.name).map(\.tag))
+            }
+            descriptors.append(DiagnosticsStream.descriptor(device: device.name))
+            descriptors.append(PlanningService.descriptor(device: device.name, groups: device.scanGroups.map(\.name)))
+        }
+        if site.scoring.isEnabled { descriptors += site.assets.map { HealthStream.descriptor(asset: $0.name) } }
+        return descriptors
     }
 
     private func isBehindFirewall(_ device: String) -> Bool {

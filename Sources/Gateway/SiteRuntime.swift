@@ -64,6 +64,7 @@ actor SiteRuntime {
         directory = DeviceDirectory()
         plans = PlanStore(folder: site.log.path)
         let builder = SiteBuilder(site: site)
+        try log.register(all: builder.descriptors())
         var devices: [String: RunningDevice] = [:]
         for device in try builder.devices(Set(site.devices.map(\.name)), log: log, known: plans.load()) {
             devices[device.name] = SiteRuntime.running(device, log: log, time: time, logger: logger)

@@ -40,6 +40,9 @@ package protocol TelemetryLog: AnyObject, Sendable {
     /// Throws a `GatewayError` when the catalogue cannot be written.
     func register(_ descriptor: StreamDescriptor) throws -> StreamID
 
+    /// Gives the streams of all these batches their numbers, in one step where that is cheaper; `register` finds them then.
+    func register(all descriptors: [StreamDescriptor]) throws
+
     /// What the batches of a stream look like; `nil` for a number this log never gave.
     func descriptor(of stream: StreamID) -> StreamDescriptor?
 
@@ -100,4 +103,10 @@ extension LogCursor {
     package func connectionLost(at time: Timestamp) {}
     /// Nothing: most readers have no way that could be cut.
     package func connectionRestored(at time: Timestamp) {}
+}
+
+extension TelemetryLog {
+    package func register(all descriptors: [StreamDescriptor]) throws {
+        for descriptor in descriptors { _ = try register(descriptor) }
+    }
 }

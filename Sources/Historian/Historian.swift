@@ -151,24 +151,50 @@ package final class Historian: TelemetryLog {
         try registration.withLock { _ throws(GatewayError) in
             if let known = core.state.withLock({ $0.numbers[descriptor] }) { return known }
             let id = StreamID(rawValue: UInt32(core.state.withLock { $0.streams.count }))
-            func refuse(_ message: String) -> GatewayError {
-                GatewayError(
-                    .limitExceeded, resource: "stream \(descriptor.device)/\(descriptor.group)", operation: "register", message)
-            }
-            if id.rawValue > JournalFormat.streamsMax {
-                throw refuse("the store has \(JournalFormat.streamsMax) streams, the most it may have")
-            }
-            if descriptor.valueBytes > JournalFormat.valueBytesMax {
-                throw refuse("a batch has \(descriptor.valueBytes) bytes, at most \(JournalFormat.valueBytesMax)")
-            }
-            var record: [UInt8] = []
-            JournalRecord.descriptor(id, descriptor).encode(into: &record)
-            if record.count > JournalFormat.payloadBytesMax {
-                throw refuse("its description has \(record.count) bytes, at most \(JournalFormat.payloadBytesMax)")
-            }
-            try access.add(descriptor, as: id)
-            core.state.withLock { $0.add(LogCore.Stream(descriptor: descriptor), as: id) }
+            try add([(descriptor, id)])
             return id
+        }
+    }
+
+    /// One transaction, and so one wait for the disk, for all of them.
+    package func register(all descriptors: [StreamDescriptor]) throws {
+        try registration.withLock { _ throws(GatewayError) in
+            var next = UInt32(core.state.withLock { $0.streams.count })
+            var isTaken: Set<StreamDescriptor> = []
+            var new: [(StreamDescriptor, StreamID)] = []
+            for descriptor in descriptors
+            where isTaken.insert(descriptor).inserted && core.state.withLock({ $0.numbers[descriptor] == nil }) {
+                new.append((descriptor, StreamID(rawValue: next)))
+                next += 1
+            }
+            try add(new)
+        }
+    }
+
+    /// Called with the registration locked.
+    private func add(_ streams: [(StreamDescriptor, StreamID)]) throws(GatewayError) {
+        for (descriptor, id) in streams { try check(descriptor, id) }
+        guard !streams.isEmpty else { return }
+        try access.add(streams)
+        core.state.withLock { state in
+            for (descriptor, id) in streams { state.add(LogCore.Stream(descriptor: descriptor), as: id) }
+        }
+    }
+
+    private func check(_ descriptor: StreamDescriptor, _ id: StreamID) throws(GatewayError) {
+        func refuse(_ message: String) -> GatewayError {
+            GatewayError(.limitExceeded, resource: "stream \(descriptor.device)/\(descriptor.group)", operation: "register", message)
+        }
+        if id.rawValue > JournalFormat.streamsMax {
+            throw refuse("the store has \(JournalFormat.streamsMax) streams, the most it may have")
+        }
+        if descriptor.valueBytes > JournalFormat.valueBytesMax {
+            throw refuse("a batch has \(descriptor.valueBytes) bytes, at most \(JournalFormat.valueBytesMax)")
+        }
+        var record: [UInt8] = []
+        JournalRecord.descriptor(id, descriptor).encode(into: &record)
+        if record.count > JournalFormat.payloadBytesMax {
+            throw refuse("its description has \(record.count) bytes, at most \(JournalFormat.payloadBytesMax)")
         }
     }
 

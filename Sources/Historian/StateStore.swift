@@ -280,10 +280,12 @@ final class StateStore: Sendable {
         }
     }
 
-    /// Adds a stream to the catalogue.
-    func add(_ descriptor: StreamDescriptor, as id: StreamID) throws(GatewayError) {
+    /// Adds streams to the catalogue.
+    func add(_ streams: [(StreamDescriptor, StreamID)]) throws(GatewayError) {
         try write("register stream") { writer in
-            try StateStore.save(StoredState.Stream(descriptor: descriptor), id, over: nil, with: &writer)
+            for (descriptor, id) in streams {
+                try StateStore.save(StoredState.Stream(descriptor: descriptor), id, over: nil, with: &writer)
+            }
             try writer.finish()
         }
     }

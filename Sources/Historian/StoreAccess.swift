@@ -169,10 +169,10 @@ final class StoreAccess: Sendable {
 
     /// Enters a stream. Without room for that the stream stays in memory for now: every segment describes its streams itself, and the next
     /// snapshot enters it.
-    func add(_ descriptor: StreamDescriptor, as id: StreamID) throws(GatewayError) {
+    func add(_ streams: [(StreamDescriptor, StreamID)]) throws(GatewayError) {
         guard let store = state.withLock({ $0.store }) else { return }
         do throws(GatewayError) {
-            try store.add(descriptor, as: id)
+            try store.add(streams)
         } catch  where error.code == .storageFull {}
     }
 

@@ -72,9 +72,9 @@ package struct WriteGuard: Sendable {
     }
 
     /// Forgets what belongs to tags that are there no longer.
-    package mutating func keep(only targets: Set<TagReference>) {
-        lastWrites = lastWrites.filter { targets.contains($0.key) }
-        pending = pending.filter { targets.contains($0.value.attempt.target) }
+    package mutating func keep(where isThere: (TagReference) -> Bool) {
+        lastWrites = lastWrites.filter { isThere($0.key) }
+        pending = pending.filter { isThere($0.value.attempt.target) }
     }
 
     // MARK: - Rules

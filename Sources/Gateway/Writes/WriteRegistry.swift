@@ -14,32 +14,38 @@ struct WriteRegistry: Sendable {
         let verifyAfter: Duration
     }
 
-    private var entries: [TagReference: Entry] = [:]
-    let deviceNames: Set<String>
+    /// Entries are made when they are asked for: writes are rare, and tags are many.
+    private let devices: [String: Device]
+    private let adapters: [String: any TagWriting]
+    private let isAllowedBySite: Bool
 
     /// - Parameter adapters: by the name of the device; devices without one cannot be written.
     init(site: Site, adapters: [String: any TagWriting]) {
-        deviceNames = Set(site.devices.map(\.name))
-        for device in site.devices {
-            guard let adapter = adapters[device.name] else { continue }
-            for tag in device.tags {
-                let target = WriteTarget(
-                    tag: tag.tag, field: SiteBuilder.field(tag, tag: 0), function: WriteRegistry.function(tag.write.function),
-                    allowsReadModifyWrite: tag.write.allowsReadModifyWrite)
-                let rules = WriteRules(
-                    isWritable: tag.access == .readWrite, isAllowedBySite: site.writes == .allowed, minimum: tag.limits?.minimum,
-                    maximum: tag.limits?.maximum, maximumStep: tag.limits?.maximumStep, minimumInterval: tag.write.minimumInterval,
-                    interlock: tag.write.interlock?.bound(to: device.name), needsConfirmation: tag.write.confirmation == .twoStep,
-                    unit: tag.unit)
-                entries[TagReference(device: device.name, tag: tag.name)] = Entry(
-                    adapter: adapter, target: target, rules: rules, verifyAfter: tag.write.verifyAfter)
-            }
-        }
+        devices = Dictionary(site.devices.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        self.adapters = adapters
+        isAllowedBySite = site.writes == .allowed
     }
 
-    subscript(reference: TagReference) -> Entry? { entries[reference] }
+    var deviceNames: some Collection<String> { devices.keys }
 
-    var references: Set<TagReference> { Set(entries.keys) }
+    subscript(reference: TagReference) -> Entry? {
+        guard let adapter = adapters[reference.device], let tag = tag(reference) else { return nil }
+        let target = WriteTarget(
+            tag: tag.tag, field: SiteBuilder.field(tag, tag: 0), function: WriteRegistry.function(tag.write.function),
+            allowsReadModifyWrite: tag.write.allowsReadModifyWrite)
+        let rules = WriteRules(
+            isWritable: tag.access == .readWrite, isAllowedBySite: isAllowedBySite, minimum: tag.limits?.minimum,
+            maximum: tag.limits?.maximum, maximumStep: tag.limits?.maximumStep, minimumInterval: tag.write.minimumInterval,
+            interlock: tag.write.interlock?.bound(to: reference.device), needsConfirmation: tag.write.confirmation == .twoStep,
+            unit: tag.unit)
+        return Entry(adapter: adapter, target: target, rules: rules, verifyAfter: tag.write.verifyAfter)
+    }
+
+    func has(_ reference: TagReference) -> Bool { adapters[reference.device] != nil && tag(reference) != nil }
+
+    private func tag(_ reference: TagReference) -> TagDefinition? {
+        devices[reference.device]?.tags.first { $0.name == reference.tag }
+    }
 
     private static func function(_ function: WriteSettings.Function) -> WriteTarget.Function {
         switch function {

@@ -51,7 +51,7 @@ package actor WriteService {
     /// Takes over a changed site: requests that have not been judged yet are judged by its rules. What was known of the rate of writes stays.
     package func adopt(site: Site, adapters: [String: any TagWriting]) {
         registry = WriteRegistry(site: site, adapters: adapters)
-        guardian.keep(only: registry.references)
+        guardian.keep { registry.has($0) }
     }
 
     /// Carries out a request, or refuses it; returns when its end is known and recorded.

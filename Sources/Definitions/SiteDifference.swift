@@ -80,7 +80,7 @@ extension SiteDifference {
     }
 
     /// Settings of the site that a running gateway takes over. Anything else, new keys too, needs a restart.
-    private static let changeableSettings = ["scoring", "healthGate"]
+    private static let changeableSettings = ["scoring", "healthGate", "writes"]
 
     private var settingsChanges: [ValueDifference] {
         guard let old = settings?.old, let new = settings?.new else { return [] }

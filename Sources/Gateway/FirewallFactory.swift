@@ -1,3 +1,4 @@
+internal import Acquisition
 internal import Definitions
 internal import Foundation
 internal import GatewayCore
@@ -11,7 +12,7 @@ internal import Telemetry
 struct FirewallFactory {
     let site: Site
     /// Finds the device that is polled under a name now.
-    let device: @Sendable (_ name: String) async -> SiteBuilder.PreparedDevice?
+    let device: @Sendable (_ name: String) async -> SiteRuntime.RunningDevice?
     /// Writes an attempt down; false when that cannot be done.
     let audit: @Sendable (FirewallService.Attempt) async -> Bool
     let time: any TimeSource
@@ -68,8 +69,12 @@ struct FirewallFactory {
         return FirewallService.Target(
             device: name,
             forward: { request in
-                guard let prepared = await device(name) else { return .exception(10) }
-                return await prepared.adapter.forward(request)
+                guard let running = await device(name) else { return .exception(10) }
+                // Clients of a device that does not answer must not make everybody on its line wait: whether it does again, its probes find out.
+                switch running.runner.monitor.status.connection {
+                case .online, .degraded: return await running.prepared.adapter.forward(request)
+                case .connecting, .probing, .demoted, .waiting: return .exception(11)
+                }
             }, latest: { access, oldest in latest?.values(of: access, notBefore: oldest) }, didWrite: { latest?.forget($0) })
     }
 

@@ -128,7 +128,7 @@ actor SiteRuntime {
     /// Starts these firewalls: after the devices they stand before.
     func startFirewalls(_ names: Set<String>? = nil) async throws {
         let factory = FirewallFactory(
-            site: site, device: { [weak self] name in await self?.device(named: name)?.prepared },
+            site: site, device: { [weak self] name in await self?.device(named: name) },
             audit: { [writes] attempt in await writes.record(attempt) }, time: time, logger: logger)
         let latest = devices.compactMapValues(\.prepared.latest)
         for configured in site.firewalls where names?.contains(configured.name) ?? true {

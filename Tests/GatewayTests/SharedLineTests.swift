@@ -65,36 +65,50 @@ private final class PolledLine {
 
 @Suite("Devices behind one foreign Modbus gateway", .serialized)
 struct SharedLineTests {
-    /// The share of their deadlines that the good units' polls were counted at the server.
-    private func pollShare(_ plant: PolledLine, _ peer: ModbusLinePeer, deadlines: UInt64) async throws -> Double {
+    /// For each line the share of their deadlines that the good units' polls were counted at the server, in the same time.
+    private func pollShares(_ lines: [(plant: PolledLine, peer: ModbusLinePeer)], deadlines: UInt64) async throws -> [Double] {
         let good = (1...10).filter { $0 != 5 }
-        let before = try await peer.command("counts")
-        let statuses = good.map { plant.status($0) }
-        try await plant.pass(deadlines, of: 1)
-        let after = try await peer.command("counts")
-        var polls = 0
-        var due: UInt64 = 0
-        for (unit, old) in zip(good, statuses) {
-            polls += after[unit - 1] - before[unit - 1]
-            let new = plant.status(unit)
-            due += new.polls + new.missedPolls - old.polls - old.missedPolls
+        var before: [(counts: [Int], statuses: [DeviceStatus])] = []
+        for line in lines { before.append((try await line.peer.command("counts"), good.map { line.plant.status($0) })) }
+        try await lines[0].plant.pass(deadlines, of: 1)
+        var shares: [Double] = []
+        for (line, old) in zip(lines, before) {
+            let counts = try await line.peer.command("counts")
+            var polls = 0
+            var due: UInt64 = 0
+            for (unit, status) in zip(good, old.statuses) {
+                polls += counts[unit - 1] - old.counts[unit - 1]
+                let new = line.plant.status(unit)
+                due += new.polls + new.missedPolls - status.polls - status.missedPolls
+            }
+            shares.append(Double(polls) / Double(due))
         }
-        return Double(polls) / Double(due)
+        return shares
     }
 
     @Test("scenario 09: one dead unit of ten: the other nine keep 95 % of their polls, counted at the server")
     func oneDead() async throws {
         let peer = try await ModbusLinePeer(units: 10)
         let plant = try PolledLine(port: peer.port, units: 10, period: .milliseconds(100))
+        // A line of its own on which all are well: what a busy machine costs, it costs both at the same time.
+        let wellPeer = try await ModbusLinePeer(units: 10)
+        let wellPlant = try PolledLine(port: wellPeer.port, units: 10, period: .milliseconds(100))
         try await plant.until(1...10, .online)
-        let well = try await pollShare(plant, peer, deadlines: 40)
+        try await wellPlant.until(1...10, .online)
         try await peer.command("silent 5")
         try await plant.until([5], .demoted)
         // The first probe is had on credit; from then on they follow the budget's beat.
         while plant.status(5).probes == 0 { try await Task.sleep(for: .milliseconds(5)) }
-        let withDead = try await pollShare(plant, peer, deadlines: 80)
+        var (well, withDead) = (0.0, 0.0)
+        // Where even the well line loses polls, the machine is too busy for the comparison to say anything.
+        for _ in 0..<4 where well < 0.97 {
+            let shares = try await pollShares([(plant, peer), (wellPlant, wellPeer)], deadlines: 80)
+            (withDead, well) = (shares[0], shares[1])
+        }
         print("share of polls: \(well) when all are well, \(withDead) with a dead unit")
         #expect(withDead >= 0.95 * well)
+        await wellPlant.end()
+        await wellPeer.stop()
         let connections = try await peer.command("connections")
         #expect(connections == [1, 1, 1], "one connection for all of them, and it stays: \(connections)")
         #expect(plant.log.batches.last { plant.log.descriptor(of: $0.stream)?.device == "d5" }?.isGood == false)

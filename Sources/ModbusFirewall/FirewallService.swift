@@ -56,6 +56,7 @@ package final class FirewallService: Sendable {
     private let firewall: Mutex<ModbusFirewall>
     private let state = Mutex(FirewallStatus())
     private let lastRefusedWrite = Mutex<MonotonicInstant?>(nil)
+    private let told: Mutex<(bucket: TokenBucket, leftOut: UInt64)>
     private let turn = Turnstile()
     private let audit: @Sendable (Attempt) async -> Bool
     private let time: any TimeSource
@@ -63,6 +64,10 @@ package final class FirewallService: Sendable {
 
     /// How long the alarm stands after a refused write.
     static let alarmHolds = Duration.seconds(60)
+
+    /// How many refusals are written down and logged: a client that is refused again and again must not push older records out of the trail.
+    static let toldPerSecond = 1.0
+    static let toldAtOnce = 20
 
     /// `audit` returns whether the attempt was written down: a write that cannot be is refused.
     package init(
@@ -73,6 +78,8 @@ package final class FirewallService: Sendable {
         self.firewall = Mutex(firewall)
         self.targets = targets
         self.freshFor = freshFor
+        told = Mutex(
+            (TokenBucket(perSecond: FirewallService.toldPerSecond, size: FirewallService.toldAtOnce, at: time.now), leftOut: 0))
         self.audit = audit
         self.time = time
         self.logger = logger
@@ -161,6 +168,18 @@ package final class FirewallService: Sendable {
         return response.pdu(to: request)
     }
 
+    /// Whether a refusal is told of now; if so, how many were only counted since the last one that was.
+    private func takeTurn(at now: MonotonicInstant) -> UInt64? {
+        told.withLock { told in
+            guard told.bucket.take(at: now) else {
+                told.leftOut += 1
+                return nil
+            }
+            defer { told.leftOut = 0 }
+            return told.leftOut
+        }
+    }
+
     private func attempt(
         _ request: ModbusRequest, _ stage: Attempt.Stage, unit: UInt8, device: String, client: ClientAddress
     ) -> Attempt {
@@ -172,23 +191,24 @@ package final class FirewallService: Sendable {
     private func refuse(
         _ request: ModbusRequest, _ refusal: Refusal, unit: UInt8, device: String, client: ClientAddress
     ) async -> [UInt8] {
-        let isFirst = state.withLock { status in
+        let now = time.now
+        let isNew = state.withLock { status in
             if request.isWrite { status.refusedWrites += 1 } else { status.refusedReads += 1 }
             defer { status.reason = refusal.text }
             return status.reason != refusal.text
         }
-        if request.isWrite {
-            let now = time.now
-            lastRefusedWrite.withLock { $0 = now }
-            _ = await audit(attempt(request, .refused(refusal.text), unit: unit, device: device, client: client))
-        }
-        if isFirst {
-            logger.warning(
-                "request refused",
-                metadata: [
-                    "firewall": "\(name)", "client": "\(client)", "unit": "\(unit)", "kind": "\(refusal.kind.rawValue)",
-                    "reason": "\(refusal.text)",
-                ])
+        if request.isWrite { lastRefusedWrite.withLock { $0 = now } }
+        if request.isWrite || isNew, let leftOut = takeTurn(at: now) {
+            let text = leftOut == 0 ? refusal.text : "\(refusal.text) (\(leftOut) refusals before it were only counted)"
+            if request.isWrite { _ = await audit(attempt(request, .refused(text), unit: unit, device: device, client: client)) }
+            if isNew {
+                logger.warning(
+                    "request refused",
+                    metadata: [
+                        "firewall": "\(name)", "client": "\(client)", "unit": "\(unit)", "kind": "\(refusal.kind.rawValue)",
+                        "reason": "\(text)",
+                    ])
+            }
         }
         return ModbusResponse.exception(refusal.exception.rawValue).pdu(to: request)
     }

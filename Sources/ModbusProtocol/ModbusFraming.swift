@@ -64,7 +64,7 @@ package struct ModbusRTUFrame: Sendable, Hashable {
 
     package var bytes: [UInt8] {
         let body = [unit] + pdu
-        let crc = ModbusRTUFrame.crc16(body)
+        let crc = body.withUnsafeBytes { ModbusCRC.of($0) }
         return body + [UInt8(truncatingIfNeeded: crc), UInt8(crc >> 8)]
     }
 
@@ -74,20 +74,10 @@ package struct ModbusRTUFrame: Sendable, Hashable {
             throw ModbusFrameError("an RTU frame has 4…\(ModbusRTUFrame.bytesMax) bytes, this one has \(all.count)")
         }
         let sent = UInt16(all[all.count - 1]) << 8 | UInt16(all[all.count - 2])
-        let crc = ModbusRTUFrame.crc16(all.dropLast(2))
+        let crc = all.withUnsafeBytes { ModbusCRC.of(UnsafeRawBufferPointer(rebasing: $0.dropLast(2))) }
         guard sent == crc else { throw ModbusFrameError("CRC is \(sent), the bytes have \(crc)") }
         unit = all[0]
         pdu = Array(all[1..<all.count - 2])
-    }
-
-    /// CRC-16 with the reflected polynomial 0xA001 and start value 0xFFFF (Serial Line V1.02, 6.2.2).
-    package static func crc16(_ bytes: some Sequence<UInt8>) -> UInt16 {
-        var crc: UInt16 = 0xFFFF
-        for byte in bytes {
-            crc ^= UInt16(byte)
-            for _ in 0..<8 { crc = crc & 1 == 1 ? crc >> 1 ^ 0xA001 : crc >> 1 }
-        }
-        return crc
     }
 }
 

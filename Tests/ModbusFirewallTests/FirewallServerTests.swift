@@ -108,6 +108,17 @@ private final class Plant: Sendable {
         }
     }
 
+    @Test("a client that is refused again and again fills neither trail nor log, and every refusal is counted")
+    func floods() async throws {
+        try await withFirewall { port, plant, service in
+            let client = Client(port: port)
+            for _ in 0..<200 { _ = await client.ask(.writeRegister(address: 20, value: 1)) }
+            #expect(service.status.refusedWrites == 200)
+            // 20 at once, and one for each second that this took.
+            #expect(plant.stages.count >= 20 && plant.stages.count < 100)
+        }
+    }
+
     @Test("what cannot be written down is not done")
     func withoutAudit() async throws {
         try await withFirewall(auditWorks: false) { port, plant, _ in

@@ -23,7 +23,9 @@ module() {
 module Telemetry Sources/Telemetry/*.swift
 module ChunkCodec Sources/ChunkCodec/*.swift
 module Sparkplug Sources/Sparkplug/*.swift
-module Definitions Sources/Definitions/{Diagnostic,EnvironmentExpansion,ModbusAddress,NearestName,ProtocolDefinition,Site,UCUM,UCUMAtoms}.swift
+module Interlock Sources/Interlock/*.swift
+mapfile -t definitions < <(find Sources/Definitions -name "*.swift" ! -name YAMLReader.swift ! -name "Configuration*.swift" ! -name LogPathGuess.swift | sort)
+module Definitions "${definitions[@]}"
 module DefinitionImport Sources/DefinitionImport/*.swift Sources/DefinitionImport/SunSpec/*.swift
 module ModbusProtocol Sources/ModbusProtocol/*.swift
 module GatewayCore Sources/GatewayCore/{BootID,ClockDiscipline,MonotonicInstant}.swift

@@ -27,7 +27,7 @@ export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=${SWT_EXPERIMENTAL_MAXIMUM
 swift test --skip-build "${build_flags[@]}" 2>&1 | tee "$log" || status=$?
 if [[ $status -ne 0 ]]; then
     printf '\nFailed (from %s):\n' "$log"
-    grep -E '(^|[^[:alnum:]])(recorded an issue|failed after|error:|Fatal error)' "$log" | tail -n 40 || true
+    grep -E '(^|[^[:alnum:]])(recorded an issue|failed after|error:|Fatal error)' "$log" | grep -v ' started\.$' | tail -n 40 || true
 fi
 
 if [[ $status -eq 0 ]]; then
@@ -37,5 +37,9 @@ fi
 
 printf '\n== summary (%d s)\n' "$SECONDS"
 grep -E '(Test run with|Executed [1-9][0-9]* tests)' "$log" || printf 'no test summary in %s\n' "$log"
+# Last, because whoever keeps only the end of the output needs it most.
+if [[ $status -ne 0 ]]; then
+    grep -E ' recorded an issue | failed after |Fatal error' "$log" | grep -vE 'Suite|Test run' | cut -c1-400 | sort -u | tail -n 12 || true
+fi
 if [[ $status -eq 0 ]]; then echo "check: passed"; else echo "check: FAILED"; fi
 exit "$status"

@@ -219,9 +219,7 @@ final class LogFeed: Sendable {
         state.withLock { state in
             guard !state.isStale else { return }
             if let position = state.window.position(of: item.ticket) { cursor.refuse(position) }
-            if let progress = state.window.sending(item.ticket, by: cluster, messages: 0, bytes: 0, at: context.time.now).progress {
-                advance(progress, &state)
-            }
+            if let progress = state.window.refuse(item.ticket, by: cluster) { advance(progress, &state) }
         }
     }
 

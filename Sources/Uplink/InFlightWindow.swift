@@ -21,7 +21,7 @@ struct InFlightWindow: Sendable {
         var sentAt: MonotonicInstant
     }
 
-    let messagesMax: Int
+    private(set) var messagesMax: Int
     let bytesMax: Int
     private var slots: [Slot] = []
     /// The ticket of the first slot. Tickets are consecutive.
@@ -34,6 +34,16 @@ struct InFlightWindow: Sendable {
     init(messagesMax: Int, bytesMax: Int) {
         self.messagesMax = messagesMax
         self.bytesMax = bytesMax
+    }
+
+    /// Takes the broker's limit where it is lower than ours.
+    mutating func limit(toMessages limit: Int) { messagesMax = max(1, min(messagesMax, limit)) }
+
+    /// The entry of a ticket, while it is in the window.
+    func entry(_ ticket: UInt64) -> (position: LogPosition, samples: UInt64)? {
+        guard ticket >= firstTicket, ticket - firstTicket < UInt64(slots.count) else { return nil }
+        let slot = slots[Int(ticket - firstTicket)]
+        return (slot.position, slot.samples)
     }
 
     /// Whether another entry may be sent. One entry may go over the limits, so that one that is larger than they are is not stuck for ever.

@@ -125,7 +125,8 @@ package final class Route: Sendable {
         let connection = MQTTSession(
             MQTTSession.Parameters(
                 resource: configuration.resource, cluster: cluster, tls: cluster.isTLS ? configuration.tls : nil,
-                clientID: configuration.clientID, keepAliveSeconds: Int32(configuration.keepAlive.inSeconds), will: will),
+                clientID: configuration.clientID, keepAliveSeconds: Int32(configuration.keepAlive.inSeconds), will: will,
+                mqtt: configuration.mqtt),
             time: time
         ) { [self, weak cursor] event, connection in
             // Weak: the connection's thread may outlive this run by as long as it takes to resolve a name, and only one may have the cursor.
@@ -141,6 +142,7 @@ package final class Route: Sendable {
                 status.connectedSince = nil
                 status.tlsVersion = nil
                 status.cipher = nil
+                status.connection = nil
             }
         }
         guard try await isConnected(session) else {
@@ -200,8 +202,9 @@ package final class Route: Sendable {
         }
         var metadata: Logger.Metadata = [
             "cluster": "\(cluster.name)", "broker": "\(cluster.address)", "tls": "\(status.tlsVersion ?? "none")",
-            "cipher": "\(status.cipher ?? "none")",
+            "cipher": "\(status.cipher ?? "none")", "mqtt": "\(status.connection?.version.rawValue ?? "none")",
         ]
+        if status.connection?.didFallBack == true { metadata["remark"] = "the broker refuses MQTT 5" }
         let ended = outage.withLock { outage in
             defer { outage = nil }
             return outage
@@ -340,16 +343,19 @@ package final class Route: Sendable {
 
     private func handle(_ event: MQTTSession.Event, _ session: RouteSession, _ connection: MQTTSession, _ cursor: any LogCursor) {
         switch event {
-        case .connected(let tlsVersion, let cipher):
+        case .connected(let properties):
             shared.withLock { status in
-                status.tlsVersion = tlsVersion
-                status.cipher = cipher
+                status.tlsVersion = properties.tlsVersion
+                status.cipher = properties.cipher
+                status.connection = properties
             }
+            session.state.withLock { $0.window.limit(toMessages: Int(properties.receiveMaximum)) }
             let topics = encoder.withLock { $0.commandTopics }
             session.state.withLock { $0.subscriptions = topics.count }
             session.enter(.connected)
             if topics.isEmpty { session.enter(.ready) } else { connection.subscribe(topics) }
-        case .subscribed:
+        case .subscribed(let topic, let refusal):
+            if let refusal { logger.warning("the broker sends no commands", metadata: ["topic": "\(topic)", "reason": "\(refusal)"]) }
             let isLast = session.state.withLock { state in
                 state.subscriptions -= 1
                 return state.subscriptions == 0
@@ -369,11 +375,39 @@ package final class Route: Sendable {
                 status.inFlight = inFlight
             }
             session.hasRoom.notify()
+        case .refused(let ticket, let refusal): wasRefused(ticket, refusal, session, connection, cursor)
         case .message(let topic, let payload): obey(topic, payload, session, connection)
         case .ended(let error):
-            session.state.withLock { $0.error = error }
+            session.state.withLock { $0.error = error ?? $0.error }
             session.enter(.ended)
         }
+    }
+
+    /// The broker did not take a message: one that it will never take is left out, for any other the connection is made anew later.
+    private func wasRefused(
+        _ ticket: UInt64?, _ refusal: PublishRefusal, _ session: RouteSession, _ connection: MQTTSession, _ cursor: any LogCursor
+    ) {
+        let error = GatewayError(.refused, resource: configuration.resource, operation: "publish", refusal.message, time: time.utc)
+        guard let ticket else { return logger.warning("a message was refused", metadata: ["error_chain": .chain(of: error)]) }
+        guard refusal.isPermanent else {
+            session.state.withLock { $0.error = error }
+            connection.abandon()
+            return
+        }
+        let now = time.now
+        let samples: UInt64? = session.state.withLock { state in
+            guard let entry = state.window.entry(ticket) else { return nil }
+            if !state.isClosed { cursor.refuse(entry.position) }
+            if let progress = state.window.acknowledge(ticket, at: now)?.progress, !state.isClosed { advance(progress, cursor) }
+            return entry.samples
+        }
+        guard let samples else { return }
+        shared.withLock { status in
+            status.refusedBatches += 1
+            status.refusedSamples += samples
+        }
+        logger.error("a batch cannot be sent and is left out", metadata: ["error_chain": .chain(of: error)])
+        session.hasRoom.notify()
     }
 
     private func publishBirths(_ connection: MQTTSession) {

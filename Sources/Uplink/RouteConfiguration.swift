@@ -71,6 +71,7 @@ package struct RouteConfiguration: Sendable, Hashable {
     package var documentBytesMax: Int
     package var backoffInitial: Duration
     package var backoffMaximum: Duration
+    package var mqtt = MQTTSettings()
 
     package init(
         name: String, site: String, clusters: [Cluster], payload: Payload, tls: TLS?, inFlight: Int = 64,

@@ -235,20 +235,29 @@ final class ClusterConnection: Sendable {
         while session.stage != .ended { await session.stageChanged.untilNotified() }
     }
 
-    /// Looks after the acknowledgements, and gives the connection up when they stay away. Throws `CancellationError`.
+    /// Looks after the answers of the broker, and gives the connection up when they stay away. Throws `CancellationError`.
     private func watch(_ session: RouteSession, _ connection: MQTTSession, _ feed: LogFeed) async throws {
+        // Where data moves to whoever answers, also a cluster without data must be asked.
+        let isAsked = configuration.failover == .latencyAware || configuration.failover == .weighted
+        // The first look comes when the clusters have had their time to connect.
+        var pause = min(configuration.probeInterval, max(configuration.settleTime, .milliseconds(100)))
         while true {
-            try await time.sleep(for: configuration.probeInterval)
-            guard let silence = feed.probe(index) else { continue }
+            if isAsked, session.ask(at: time.now) { connection.subscribe([probeTopic]) }
+            try await time.sleep(for: pause)
+            pause = configuration.probeInterval
+            guard let silence = feed.probe(index, askedAt: session.askedAt) else { continue }
             session.state.withLock {
                 $0.error = GatewayError(
                     .timedOut, resource: "\(configuration.resource), cluster \(cluster.name) (\(cluster.address))", operation: "publish",
-                    "no acknowledgement for \(Int(silence.inSeconds)) s, though messages wait for one", time: time.utc)
+                    "no answer for \(Int(silence.inSeconds)) s, though messages or a question wait for one", time: time.utc)
             }
             connection.abandon()
             return
         }
     }
+
+    /// What is subscribed to only for the answer: the one thing that every broker answers at once and passes on to nobody.
+    private var probeTopic: String { encoder.withLock { $0.commandTopics }.first ?? "indusedge/probe/\(configuration.clientID)" }
 
     // MARK: - Publishing
 
@@ -334,6 +343,7 @@ final class ClusterConnection: Sendable {
             session.enter(.connected)
             if topics.isEmpty { begin(session, connection, feed) } else { connection.subscribe(topics) }
         case .subscribed(let topic, let refusal):
+            if let askedAt = session.answered() { return feed.didAnswer(index, after: askedAt.duration(to: time.now)) }
             if let refusal { logger.warning("the broker sends no commands", metadata: ["topic": "\(topic)", "reason": "\(refusal)"]) }
             let isLast = session.state.withLock { state in
                 state.subscriptions -= 1

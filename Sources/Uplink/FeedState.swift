@@ -32,6 +32,11 @@ struct FeedState: Sendable {
 }
 
 extension FeedState {
+    /// Whether a cluster has acknowledged nothing for so long, though something is due.
+    func isOverdue(_ cluster: Int, _ patience: Duration, at now: MonotonicInstant) -> Bool {
+        window.progressTime(of: cluster).map { $0.duration(to: now) >= patience } ?? false
+    }
+
     mutating func know(_ id: StreamID, _ descriptor: StreamDescriptor, at now: MonotonicInstant) -> Stream {
         if let known = streams[id] { return known }
         let device: Int

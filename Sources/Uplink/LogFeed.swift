@@ -310,14 +310,29 @@ final class LogFeed: Sendable {
         publishHealth()
     }
 
-    /// Looks after a cluster whose connection stands. Returns how long it has owed acknowledgements, if it is to be given up for it.
-    func probe(_ cluster: Int) -> Duration? {
+    /// A broker answered a question.
+    func didAnswer(_ cluster: Int, after roundTrip: Duration) {
         let now = context.time.now
+        state.withLock { state in
+            // One that answers questions and acknowledges nothing is not well.
+            guard !state.isOverdue(cluster, context.configuration.probeInterval, at: now) else { return }
+            state.selection.didAnswer(cluster, after: roundTrip, at: now)
+        }
+        context.update(cluster) { one, _ in one.roundTrip = RouteStatus.mean(one.roundTrip, roundTrip) }
+        move()
+    }
+
+    /// Looks after a cluster whose connection stands. Returns how long it has owed answers, if it is to be given up for it.
+    func probe(_ cluster: Int, askedAt: MonotonicInstant?) -> Duration? {
+        let now = context.time.now
+        let patience = context.configuration.probeInterval
         let silence = state.withLock { state -> Duration? in
-            let silence = state.window.progressTime(of: cluster).map { $0.duration(to: now) }
-            guard let silence, silence >= context.configuration.probeInterval else { return nil }
+            let sinceAsked = askedAt.map { $0.duration(to: now) } ?? .zero
+            let isSilent = state.isOverdue(cluster, patience, at: now) || sinceAsked >= patience && state.window.messages(to: cluster) == 0
+            guard isSilent else { return nil }
             state.selection.didNotAnswer(cluster, at: now)
-            return state.selection.isToBeDropped(cluster) ? silence : nil
+            let sinceProgress = state.window.progressTime(of: cluster).map { $0.duration(to: now) } ?? .zero
+            return state.selection.isToBeDropped(cluster) ? max(sinceProgress, sinceAsked) : nil
         }
         move()
         return silence

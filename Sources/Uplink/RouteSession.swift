@@ -20,6 +20,8 @@ final class RouteSession: Sendable {
         /// Subscriptions that are not answered yet.
         var subscriptions = 0
         var lastRebirth: MonotonicInstant?
+        /// When the broker was asked something that it has not answered yet.
+        var askedAt: MonotonicInstant?
     }
 
     let state = Mutex(State())
@@ -37,6 +39,25 @@ final class RouteSession: Sendable {
     var stage: Stage { state.withLock { $0.stage } }
     var error: GatewayError? { state.withLock { $0.error } }
     var isOpen: Bool { state.withLock { !$0.isClosed } }
+
+    var askedAt: MonotonicInstant? { state.withLock { $0.askedAt } }
+
+    /// Whether the broker may be asked: it has answered all that it was.
+    func ask(at now: MonotonicInstant) -> Bool {
+        state.withLock { state in
+            guard state.stage == .ready, state.askedAt == nil else { return false }
+            state.askedAt = now
+            return true
+        }
+    }
+
+    /// The broker answered; returns when it was asked, if it was.
+    func answered() -> MonotonicInstant? {
+        state.withLock { state in
+            defer { state.askedAt = nil }
+            return state.askedAt
+        }
+    }
 
     /// Nothing that the connection still reports counts any more.
     func close() { state.withLock { $0.isClosed = true } }

@@ -67,6 +67,7 @@ let package = Package(
         module("Uplink", ["Telemetry", "GatewayCore", "Sparkplug", "CMosquitto", logging]),
         module("Identity", ["Telemetry", "GatewayCore", "COpenSSL"]),
         module("AuditTrail", ["Telemetry", "Identity"]),
+        module("Envelope", ["Telemetry", "Identity", "COpenSSL"]),
         module("PlantSimulation", ["Telemetry"]),
         module(
             "Gateway",
@@ -101,6 +102,7 @@ let package = Package(
         tests("Commissioning", ["Definitions", "Telemetry", "TestKit"]),
         tests("Interlock", ["Telemetry", "TestKit"]),
         tests("AuditTrail", ["Telemetry", "Identity", "TestKit"]),
+        tests("Envelope", ["Telemetry", "TestKit"]),
         tests("Historian", ["Telemetry", "GatewayCore", "TestKit", "log-torture", grdb, logging], exclude: ["Golden"]),
         tests("Scoring", ["Telemetry", "PlantSimulation", "TestKit"]),
         tests("Sparkplug", ["Telemetry", "TestKit", protobuf], exclude: ["Generated/README.md", "sparkplug_b.proto"]),

@@ -39,17 +39,18 @@ MAY_IMPORT = {
     "Uplink": CORE | {"Sparkplug", "CMosquitto"},
     "Identity": CORE | {"COpenSSL"},
     "AuditTrail": {"Telemetry", "Identity"},
+    "Envelope": {"Telemetry", "Identity", "COpenSSL"},
     "PlantSimulation": {"Telemetry"},
     "Gateway": CORE | {"DefinitionImport", "Definitions", "Acquisition", "Commissioning", "ModbusProtocol", "ModbusAdapter", "ModbusFirewall", "Historian", "Scoring", "Sparkplug", "Uplink", "Identity", "Interlock", "AuditTrail"},
     "indusedge": CORE | {"Commissioning", "DefinitionImport", "Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink", "AuditTrail"},
     "TestKit": CORE | {"Historian"},
 }
 
-# The one importer of each C module, and the importers of each package of others.
+# The importers of each C module, and the importers of each package of others.
 ONLY_IMPORTERS = {
     "CModbus": {"ModbusAdapter"},
     "CMosquitto": {"Uplink"},
-    "COpenSSL": {"Identity"},
+    "COpenSSL": {"Identity", "Envelope"},
     "CSystem": {"GatewayCore"},
     "Yams": {"Definitions"},
     "GRDB": {"Historian"},

@@ -45,10 +45,17 @@ struct RouteBuilder {
             let failover = source.text("failover").flatMap(Route.Failover.init(rawValue:)), let inFlight = source.integer("inFlight"),
             let keepAlive = source.duration("keepAlive")
         else { return nil }
-        return Route(
+        var route = Route(
             name: name, payload: payload, group: source.text("group") ?? site, node: source.text("node") ?? site,
             topic: source.text("topic") ?? SiteShape.topicDefault, clusters: clusters, failover: failover, inFlight: inFlight,
             keepAlive: keepAlive, clientID: source.text("clientID"), tls: tls)
+        route.compression = source.text("compression").flatMap(RouteCompression.init(rawValue:)) ?? .none
+        if let envelope = source.object("envelope") {
+            var builder = RouteEnvelopeBuilder(file: file)
+            route.envelope = builder.build(envelope, clusters: clusters.map(\.name))
+            diagnostics += builder.diagnostics
+        }
+        return route
     }
 
     private mutating func buildClusters(_ source: ObjectValue) -> [Cluster] {

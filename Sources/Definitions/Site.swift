@@ -137,6 +137,9 @@ package struct Route: Sendable, Equatable {
     package var clientID: String?
     /// `nil` only where no cluster is encrypted.
     package var tls: TLSSettings?
+    package var compression = RouteCompression.none
+    /// `nil`: messages are as the payload has them.
+    package var envelope: RouteEnvelope?
 
     package init(
         name: String, payload: Payload, group: String, node: String, topic: String, clusters: [Cluster], failover: Failover, inFlight: Int,

@@ -18,7 +18,7 @@ struct RouteFactory: Sendable {
     ///
     /// Throws a `GatewayError` with code `configurationInvalid`.
     func route(_ route: Definitions.Route, streams: [StreamID]) throws -> Uplink.Route {
-        let configuration = RouteConfiguration(
+        var configuration = RouteConfiguration(
             name: route.name, site: site.name,
             clusters: route.clusters.map { .init(name: $0.name, host: $0.host, port: UInt16($0.port), isTLS: $0.isEncrypted) },
             payload: route.payload == .json ? .json(topicTemplate: route.topic) : .sparkplugB(group: route.group, node: route.node),
@@ -28,10 +28,20 @@ struct RouteFactory: Sendable {
                     minimumVersion: $0.minimumVersion == .tls12 ? .tls12 : .tls13)
             }, inFlight: route.inFlight, keepAlive: route.keepAlive, clientID: route.clientID ?? "indusedge-\(site.name)-\(route.name)",
             epoch: log.epoch, gatewayVersion: version)
+        configuration.form = form(of: route)
         let prepared = try Uplink.Route(
             configuration: configuration, log: log, time: time, logger: logger, preflight: preflight(of: route))
         prepared.register(streams: streams)
         return prepared
+    }
+
+    private func form(of route: Definitions.Route) -> MessageForm {
+        MessageForm(
+            compression: MessageForm.Compression(rawValue: route.compression.rawValue) ?? .none,
+            sealing: route.envelope.map {
+                MessageForm.Sealing(
+                    suite: $0.suite.rawValue, signingKey: $0.signingKey, recipients: $0.recipients, period: $0.rotate)
+            })
     }
 
     private func preflight(of route: Definitions.Route) -> @Sendable () throws -> Void {

@@ -34,7 +34,7 @@ final class ClusterConnection: Sendable {
         var logger = context.logger
         logger[metadataKey: "cluster"] = "\(cluster.name)"
         self.logger = logger
-        encoder = Mutex(try PayloadEncoder(context.configuration))
+        encoder = Mutex(try PayloadEncoder(context.configuration, cluster: cluster.name))
     }
 
     private var configuration: RouteConfiguration { context.configuration }

@@ -6,9 +6,12 @@ struct PayloadEncoder {
     // One of the two is there. Two optionals, not an enumeration: so each is changed in place and its buffers are never copied.
     private var json: JSONPayloadEncoder?
     private var edgeNode: EdgeNode?
+    /// What every message passes before it leaves.
+    private let former: MessageFormer
 
-    /// Throws a `GatewayError` for a topic, group or node that cannot be.
-    init(_ configuration: RouteConfiguration) throws(GatewayError) {
+    /// Throws a `GatewayError` for a topic, group or node that cannot be, and for envelope keys that cannot be read.
+    init(_ configuration: RouteConfiguration, cluster: String) throws(GatewayError) {
+        former = try MessageFormer(configuration, cluster: cluster)
         switch configuration.payload {
         case .json(let template):
             json = try JSONPayloadEncoder(
@@ -37,17 +40,19 @@ struct PayloadEncoder {
     mutating func retain(_ streams: Set<StreamID>) { edgeNode?.retain(streams) }
 
     /// What the broker shall publish when the connection that is about to be made breaks.
-    mutating func connecting(at time: Timestamp) -> MQTTSession.Message? { (edgeNode?.connecting(at: time)).map(Self.message) }
+    mutating func connecting(at time: Timestamp) -> MQTTSession.Message? { (edgeNode?.connecting(at: time)).flatMap { formed($0, at: time) } }
 
     /// What a subscriber must know before the first data.
-    mutating func births(at time: Timestamp) -> [MQTTSession.Message] { (edgeNode?.births(at: time) ?? []).map(Self.message) }
+    mutating func births(at time: Timestamp) -> [MQTTSession.Message] { (edgeNode?.births(at: time) ?? []).compactMap { formed($0, at: time) } }
 
     /// What hosts must hear of devices that went to another cluster.
-    mutating func deaths(at time: Timestamp) -> [MQTTSession.Message] { (edgeNode?.departures(at: time) ?? []).map(Self.message) }
+    mutating func deaths(at time: Timestamp) -> [MQTTSession.Message] { (edgeNode?.departures(at: time) ?? []).compactMap { formed($0, at: time) } }
 
     /// What the broker's message asks for.
     func command(topic: String, payload: [UInt8]) -> EdgeCommand {
-        edgeNode?.command(topic: topic, payload: payload) ?? .ignored(reason: "this route takes no commands")
+        let command = edgeNode?.command(topic: topic, payload: payload) ?? .ignored(reason: "this route takes no commands")
+        guard former.isSealed, command != .rebirth else { return command }
+        return .ignored(reason: "a route with an envelope takes no command but a rebirth")
     }
 
     /// The messages of a batch, in the order in which they must be sent; those of QoS 0 are not waited for.
@@ -58,10 +63,20 @@ struct PayloadEncoder {
     ) throws(GatewayError) -> [MQTTSession.Message] {
         try Self.checkShape(of: batch, descriptor)
         if let message = try json?.message(for: batch, descriptor) {
-            return [MQTTSession.Message(topic: message.topic, payload: message.payload, qualityOfService: 1)]
+            let plain = MQTTSession.Message(topic: message.topic, payload: message.payload, qualityOfService: 1)
+            return [try former.form(plain, batch: batch, at: time)]
         }
         edgeNode?.register(batch.stream, descriptor)
-        return (edgeNode?.data(batch, isHistorical: isHistorical, at: time) ?? []).map(Self.message)
+        var messages: [MQTTSession.Message] = []
+        for message in edgeNode?.data(batch, isHistorical: isHistorical, at: time) ?? [] {
+            messages.append(try former.form(Self.message(message), batch: batch, at: time))
+        }
+        return messages
+    }
+
+    /// A message that no batch depends on. One that cannot be sealed is left out: hosts ask again for births they miss.
+    private func formed(_ message: SparkplugMessage, at time: Timestamp) -> MQTTSession.Message? {
+        try? former.form(Self.message(message), at: time)
     }
 
     private static func message(_ message: SparkplugMessage) -> MQTTSession.Message {

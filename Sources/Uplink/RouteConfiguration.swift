@@ -97,6 +97,8 @@ package struct RouteConfiguration: Sendable, Hashable {
     package var settleTime: Duration
     /// Data older than this no longer counts as fresh: the live lane begins anew, and what has piled up follows as backlog.
     package var liveLagMax: Duration
+    /// What is done to messages before they leave.
+    package var form = MessageForm()
 
     package init(
         name: String, site: String, clusters: [Cluster], failover: Failover = .ordered, payload: Payload, tls: TLS?, inFlight: Int = 64,

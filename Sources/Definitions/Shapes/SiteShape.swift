@@ -98,6 +98,10 @@ enum SiteShape {
             Field(
                 "clientID", .text(.clientID), "The MQTT client identifier; made from the site's and the route's name where none is given."),
             Field("tls", .object(tls), "Certificates; required for mqtts."),
+            Field(
+                "compression", .word(RouteCompression.allCases.map(\.rawValue)), default: "none",
+                "How messages are made smaller, where that pays: gzip as Eclipse Tahu's libraries understand it; zstd for indusedge-control."),
+            Field("envelope", .object(EnvelopeShape.envelope), "End-to-end encryption, whatever the brokers are."),
             Field("plaintext", .word(["allowed"]), "Must be given before an unencrypted mqtt:// url is accepted."),
         ])
 

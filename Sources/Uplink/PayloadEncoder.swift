@@ -17,7 +17,7 @@ struct PayloadEncoder {
         case .sparkplugB(let group, let node):
             do {
                 edgeNode = try EdgeNode(
-                    groupID: group, nodeID: node, firstBirthDeathSequence: UInt8(truncatingIfNeeded: configuration.epoch),
+                    groupID: group, nodeID: node, lastBirthDeathSequence: nil,
                     version: configuration.gatewayVersion)
             } catch {
                 throw GatewayError(

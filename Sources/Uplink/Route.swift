@@ -394,9 +394,9 @@ package final class Route: Sendable {
             guard isDue else { return logger.debug("rebirth command ignored: the last one was just obeyed") }
             shared.withLock { $0.rebirths += 1 }
             publishBirths(connection)
-        case .write(let device, let metric, _):
+        case .write(let command):
             shared.withLock { $0.refusedCommands += 1 }
-            logger.warning("write command refused: this gateway does not write", metadata: ["device": "\(device)", "metric": "\(metric)"])
+            logger.warning("write command refused: this gateway does not write", metadata: ["device": "\(command.device)"])
         case .ignored(let reason):
             shared.withLock { $0.refusedCommands += 1 }
             logger.debug("command ignored", metadata: ["topic": "\(topic)", "reason": "\(reason)"])

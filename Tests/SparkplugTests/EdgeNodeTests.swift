@@ -45,7 +45,7 @@ import Testing
 
     @Test("tck-id-topics-nbirth-bdseq-increment, tck-id-payloads-nbirth-bdseq-repeat, …-commands-rebirth-action-3")
     func birthDeathSequence() throws {
-        var node = try EdgeNode(groupID: "g", nodeID: "n", firstBirthDeathSequence: 254)
+        var node = try EdgeNode(groupID: "g", nodeID: "n", lastBirthDeathSequence: 253)
         for expected: UInt64 in [254, 255, 0, 1] {
             #expect(try node.connecting(at: noon).decoded.metric("bdSeq").value == .long(expected))
             for _ in 0..<2 {

@@ -43,21 +43,22 @@ struct DeviceMetrics: Sendable {
 
     private var indices: [MetricDefinition.Identity: Int] = [:]
     private var names: [String: Int] = [:]
+    /// In lower case: names shall differ in more than the case of their letters.
+    private var taken: Set<String> = []
 
     init(id: String, name: String, group: String, node: String, template: TemplateName?, templateAlias: UInt32) {
         self.id = id
         self.name = name
         self.template = template
         self.templateAlias = templateAlias
-        // The instance's own name is taken before any tag's.
-        if let template { names[template.name] = -1 }
+        if let template { taken.insert(template.name.lowercased()) }
         birthTopic = SparkplugTopic(group: group, type: .deviceBirth, node: node, device: id).text
         dataTopic = SparkplugTopic(group: group, type: .deviceData, node: node, device: id).text
         deathTopic = SparkplugTopic(group: group, type: .deviceDeath, node: node, device: id).text
     }
 
     /// The index of the metric with this name.
-    func index(named name: String) -> Int? { names[name].flatMap { $0 < 0 ? nil : $0 } }
+    func index(named name: String) -> Int? { names[name] }
 
     /// Whether the tags of a scan group are members of the device's template instance: those that its definition has.
     func holdsAsMembers(_ group: String) -> Bool { template != nil && StreamDescriptor.folder(ofGroup: group) == nil }
@@ -69,10 +70,10 @@ struct DeviceMetrics: Sendable {
 
     /// The metric of each tag of a stream: known ones as they are, new ones with the next aliases.
     mutating func metrics(of descriptor: StreamDescriptor, nextAlias: inout UInt32) -> [Int] {
-        var taken: Set<Int> = []
+        var used: Set<Int> = []
         return descriptor.tags.map { tag in
             let identity = MetricDefinition.Identity(group: descriptor.group, tag: tag.name, type: tag.engineeringType)
-            if let known = indices[identity], taken.insert(known).inserted { return known }
+            if let known = indices[identity], used.insert(known).inserted { return known }
             let index = metrics.count
             let name = freeName(for: identity)
             metrics.append(
@@ -82,20 +83,23 @@ struct DeviceMetrics: Sendable {
             nextAlias += 1
             indices[identity] = index
             names[name] = index
-            taken.insert(index)
+            taken.insert(name.lowercased())
+            used.insert(index)
             return index
         }
     }
+
+    private func isTaken(_ name: String) -> Bool { taken.contains(name.lowercased()) }
 
     /// The plain name for who comes first; the group's, then the type's help where it is taken.
     private func freeName(for identity: MetricDefinition.Identity) -> String {
         let plain = StreamDescriptor.folder(ofGroup: identity.group).map { "\($0)/\(identity.tag)" } ?? identity.tag
         let inGroup = "\(identity.group)/\(identity.tag)"
         var candidate = plain
-        if names[candidate] != nil { candidate = inGroup }
-        if names[candidate] != nil { candidate = "\(inGroup)/\(SparkplugDataType(identity.type).name)" }
+        if isTaken(candidate) { candidate = inGroup }
+        if isTaken(candidate) { candidate = "\(inGroup)/\(SparkplugDataType(identity.type).name)" }
         var number = 2
-        while names[candidate] != nil {
+        while isTaken(candidate) {
             candidate = "\(inGroup)/\(SparkplugDataType(identity.type).name)/\(number)"
             number += 1
         }

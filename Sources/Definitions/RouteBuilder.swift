@@ -45,10 +45,26 @@ struct RouteBuilder {
             let failover = source.text("failover").flatMap(Route.Failover.init(rawValue:)), let inFlight = source.integer("inFlight"),
             let keepAlive = source.duration("keepAlive")
         else { return nil }
-        return Route(
+        var route = Route(
             name: name, payload: payload, group: source.text("group") ?? site, node: source.text("node") ?? site,
             topic: source.text("topic") ?? SiteShape.topicDefault, clusters: clusters, failover: failover, inFlight: inFlight,
             keepAlive: keepAlive, clientID: source.text("clientID"), tls: tls)
+        buildSparkplug(source, &route)
+        return route
+    }
+
+    private mutating func buildSparkplug(_ source: ObjectValue, _ route: inout Route) {
+        route.allowsCommands = source.text("commands") == "allowed"
+        if let settings = source.object("sparkplug") {
+            route.sparkplug = SparkplugSettings(
+                primaryHost: settings.text("primaryHost"), templates: settings.text("templates") == "instances")
+        }
+        guard route.payload != .sparkplugB else { return }
+        for field in ["sparkplug", "commands"] where !source.isAbsent(field) {
+            report(
+                source, field, "'\(field)' has no effect with payload \(route.payload.rawValue)", severity: .warning,
+                suggestion: "remove it, or use payload: sparkplugB")
+        }
     }
 
     private mutating func buildClusters(_ source: ObjectValue) -> [Cluster] {

@@ -137,6 +137,9 @@ package struct Route: Sendable, Equatable {
     package var clientID: String?
     /// `nil` only where no cluster is encrypted.
     package var tls: TLSSettings?
+    package var sparkplug = SparkplugSettings()
+    /// Whether hosts may write tags through this route, where site and definition allow it too.
+    package var allowsCommands = false
 
     package init(
         name: String, payload: Payload, group: String, node: String, topic: String, clusters: [Cluster], failover: Failover, inFlight: Int,

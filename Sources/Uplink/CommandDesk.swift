@@ -102,7 +102,6 @@ final class CommandDesk: Sendable {
 
     /// Carries commands out until the task is cancelled. What has begun is brought to its end; what waits is dropped.
     func run() async throws {
-        guard let handler else { return }
         defer {
             state.withLock { state in
                 state.orders = [:]
@@ -120,6 +119,7 @@ final class CommandDesk: Sendable {
                     }
                     return (state.unserved, state.refusals)
                 }
+                guard let handler else { continue }
                 for device in devices { group.addTask { await self.serve(device, handler) } }
                 for refusal in refusals {
                     await handler.record(refused: refusal.topic, route: route, cluster: refusal.cluster, reason: refusal.reason)

@@ -6,9 +6,15 @@ struct PayloadEncoder {
     // One of the two is there. Two optionals, not an enumeration: so each is changed in place and its buffers are never copied.
     private var json: JSONPayloadEncoder?
     private var edgeNode: EdgeNode?
+    private var primaryHost: PrimaryHost?
+    private let sequenceFile: BirthDeathSequenceFile?
+    /// What `connecting` last gave.
+    private(set) var will: MQTTSession.Message?
 
     /// Throws a `GatewayError` for a topic, group or node that cannot be.
-    init(_ configuration: RouteConfiguration) throws(GatewayError) {
+    init(_ configuration: RouteConfiguration, cluster: String) throws(GatewayError) {
+        let sparkplug = configuration.sparkplug
+        sequenceFile = sparkplug.stateFolder.map { BirthDeathSequenceFile(folder: $0, route: configuration.name, cluster: cluster) }
         switch configuration.payload {
         case .json(let template):
             json = try JSONPayloadEncoder(
@@ -17,8 +23,9 @@ struct PayloadEncoder {
         case .sparkplugB(let group, let node):
             do {
                 edgeNode = try EdgeNode(
-                    groupID: group, nodeID: node, lastBirthDeathSequence: nil,
-                    version: configuration.gatewayVersion)
+                    groupID: group, nodeID: node, lastBirthDeathSequence: sequenceFile?.load(),
+                    version: configuration.gatewayVersion, templates: sparkplug.templates)
+                primaryHost = try sparkplug.primaryHost.map { try PrimaryHost(id: $0) }
             } catch {
                 throw GatewayError(
                     .configurationInvalid, resource: configuration.resource, operation: "configure",
@@ -28,7 +35,22 @@ struct PayloadEncoder {
     }
 
     /// Where the broker's commands come from; empty where the payload knows none.
-    var commandTopics: [String] { edgeNode?.commandTopics ?? [] }
+    var commandTopics: [String] { (edgeNode?.commandTopics ?? []) + (primaryHost.map { [$0.topic] } ?? []) }
+
+    /// The host without which nothing may be published, as long as it has not said that it is there.
+    var awaitedHost: String? { primaryHost.flatMap { $0.isOnline ? nil : $0.id } }
+
+    /// What a message says of the primary host; `nil` if it is not about it.
+    mutating func hear(topic: String, payload: [UInt8]) -> PrimaryHost.Decision? {
+        guard topic == primaryHost?.topic else { return nil }
+        return primaryHost?.receive(topic: topic, payload: payload)
+    }
+
+    /// Keeps the number of the connection that is about to be made. Throws a `GatewayError` when the disk does not take it.
+    func keepSequence() throws(GatewayError) {
+        guard let sequenceFile, let number = edgeNode?.birthDeathSequence else { return }
+        try sequenceFile.save(number)
+    }
 
     /// Tells of a stream before its first batch.
     mutating func register(_ stream: StreamID, _ descriptor: StreamDescriptor) { edgeNode?.register(stream, descriptor) }
@@ -37,7 +59,11 @@ struct PayloadEncoder {
     mutating func retain(_ streams: Set<StreamID>) { edgeNode?.retain(streams) }
 
     /// What the broker shall publish when the connection that is about to be made breaks.
-    mutating func connecting(at time: Timestamp) -> MQTTSession.Message? { (edgeNode?.connecting(at: time)).map(Self.message) }
+    mutating func connecting(at time: Timestamp) -> MQTTSession.Message? {
+        primaryHost?.connecting()
+        will = (edgeNode?.connecting(at: time)).map(Self.message)
+        return will
+    }
 
     /// What a subscriber must know before the first data.
     mutating func births(at time: Timestamp) -> [MQTTSession.Message] { (edgeNode?.births(at: time) ?? []).map(Self.message) }

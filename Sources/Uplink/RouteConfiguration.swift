@@ -87,7 +87,8 @@ package struct RouteConfiguration: Sendable, Hashable {
     package var documentBytesMax: Int
     package var backoffInitial: Duration
     package var backoffMaximum: Duration
-<<<<<<< HEAD
+    package var mqtt = MQTTSettings()
+    package var sparkplug = SparkplugOptions()
     /// How much may be sent, and when.
     package var delivery: DeliveryRules
     /// How often a connection is looked after: no acknowledgement for so long, while some are due, is a failed probe.
@@ -98,9 +99,6 @@ package struct RouteConfiguration: Sendable, Hashable {
     package var settleTime: Duration
     /// Data older than this no longer counts as fresh: the live lane begins anew, and what has piled up follows as backlog.
     package var liveLagMax: Duration
-=======
-    package var mqtt = MQTTSettings()
->>>>>>> b1360fde828b24c3603bd7f5bd70e5b2fb185380
 
     package init(
         name: String, site: String, clusters: [Cluster], failover: Failover = .ordered, payload: Payload, tls: TLS?, inFlight: Int = 64,

@@ -28,7 +28,10 @@ import Testing
         return "not ignored: \(command)"
     }
 
-    @Test("tck-id-operational-behavior-data-commands-ncmd-rebirth-name, …-value")
+    @Test(
+        """
+        tck-id-operational-behavior-data-commands-ncmd-rebirth-name, tck-id-operational-behavior-data-commands-ncmd-rebirth-value
+        """)
     func rebirth() {
         #expect(nodeCommand([SparkplugMetric(name: "Node Control/Rebirth", datatype: 11, value: .boolean(true))]) == .rebirth)
         let no = SparkplugMetric(name: "Node Control/Rebirth", datatype: 11, value: .boolean(false))
@@ -37,7 +40,11 @@ import Testing
         #expect(reason(nodeCommand([])).contains("no metric"))
     }
 
-    @Test("tck-id-operational-behavior-data-commands-dcmd-metric-name, …-value: by name and by alias")
+    @Test(
+        """
+        tck-id-operational-behavior-data-commands-dcmd-metric-name, tck-id-operational-behavior-data-commands-dcmd-metric-value: by name \
+        and by alias
+        """)
     func write() throws {
         let alias = try births[1].decoded.metric("speed").alias
         let write = EdgeWriteCommand.Write(metric: "speed", tag: "speed", value: .uint(1200))

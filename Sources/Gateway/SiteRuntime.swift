@@ -202,7 +202,9 @@ actor SiteRuntime {
         }
         let streams = try SiteRuntime.streams(of: next, devices: nextDevices, log: log) + ownStreams
         let factory = RouteFactory(site: next, version: version, log: log, time: time, logger: logger, writes: writes)
-        let touchedRoutes = Set(difference.routes.map(\.name))
+        var touchedRoutes = Set(difference.routes.map(\.name))
+        // Their births name the definitions of the devices.
+        if !difference.devices.isEmpty { touchedRoutes.formUnion(next.routes.filter(\.sparkplug.templates).map(\.name)) }
         var nextRoutes = routes.filter { !touchedRoutes.contains($0.key) }
         for route in next.routes where touchedRoutes.contains(route.name) {
             nextRoutes[route.name] = try factory.route(route, streams: streams)

@@ -36,14 +36,10 @@ struct RouteBuilder {
         let tls = source.object("tls").flatMap(buildTLS)
         checkEncryption(source)
         checkTopic(source)
-        if let failover = source.text("failover"), failover != Route.Failover.ordered.rawValue {
-            report(
-                source, "failover", "failover '\(failover)' has no effect in this version: clusters are taken in order", severity: .warning,
-                value: failover, allowed: Route.Failover.ordered.rawValue)
-        }
+        let delivery = buildDelivery(source)
         guard let name = source.text("name"), let payload = source.text("payload").flatMap(Route.Payload.init(rawValue:)),
             let failover = source.text("failover").flatMap(Route.Failover.init(rawValue:)), let inFlight = source.integer("inFlight"),
-            let keepAlive = source.duration("keepAlive")
+            let keepAlive = source.duration("keepAlive"), let delivery
         else { return nil }
         var route = Route(
             name: name, payload: payload, group: source.text("group") ?? site, node: source.text("node") ?? site,
@@ -55,7 +51,35 @@ struct RouteBuilder {
             route.envelope = builder.build(envelope, clusters: clusters.map(\.name))
             diagnostics += builder.diagnostics
         }
+        if route.envelope != nil, source.text("commands") == "allowed" {
+            report(
+                source, "commands", "commands has no effect on a route with an envelope, which takes none but the rebirth", severity: .warning,
+                suggestion: "remove it")
+        }
+        route.delivery = delivery
+        buildSparkplug(source, &route)
         return route
+    }
+
+    private mutating func buildSparkplug(_ source: ObjectValue, _ route: inout Route) {
+        route.allowsCommands = source.text("commands") == "allowed"
+        if let settings = source.object("sparkplug") {
+            route.sparkplug = SparkplugSettings(
+                primaryHost: settings.text("primaryHost"), templates: settings.text("templates") == "instances")
+        }
+        guard route.payload != .sparkplugB else { return }
+        for field in ["sparkplug", "commands"] where !source.isAbsent(field) {
+            report(
+                source, field, "'\(field)' has no effect with payload \(route.payload.rawValue)", severity: .warning,
+                suggestion: "remove it, or use payload: sparkplugB")
+        }
+    }
+
+    private mutating func buildDelivery(_ source: ObjectValue) -> DeliverySettings? {
+        guard let delivery = source.object("delivery") else { return source.isAbsent("delivery") ? DeliverySettings() : nil }
+        var builder = DeliveryBuilder(file: file)
+        defer { diagnostics += builder.diagnostics }
+        return builder.build(delivery)
     }
 
     private mutating func buildClusters(_ source: ObjectValue) -> [Cluster] {
@@ -78,8 +102,10 @@ struct RouteBuilder {
                 Cluster(name: name, host: address.host, port: address.port, isEncrypted: address.isEncrypted, weight: weight))
         }
         diagnostics += names.diagnostics
-        if let weighted {
-            report(weighted, "weight", "weight has no effect in this version: clusters are taken in order", severity: .warning)
+        if let weighted, let failover = source.text("failover"), failover != Route.Failover.weighted.rawValue {
+            report(
+                weighted, "weight", "weight has no effect with failover '\(failover)'", severity: .warning,
+                suggestion: "say failover: weighted to spread devices by weight")
         }
         return clusters
     }

@@ -80,10 +80,16 @@ final class ClusterConnection: Sendable {
         }
         let session = RouteSession(startedAt: time.stamp)
         let will = encoder.withLock { $0.connecting(at: time.utc) }
+        do throws(GatewayError) {
+            try encoder.withLock { encoder throws(GatewayError) in try encoder.keepSequence() }
+        } catch {
+            logger.warning("a restart will not go on with the birth/death sequence", metadata: ["error_chain": .chain(of: error)])
+        }
         let connection = MQTTSession(
             MQTTSession.Parameters(
                 resource: configuration.resource, cluster: cluster, tls: cluster.isTLS ? configuration.tls : nil,
-                clientID: configuration.clientID, keepAliveSeconds: Int32(configuration.keepAlive.inSeconds), will: will),
+                clientID: configuration.clientID, keepAliveSeconds: Int32(configuration.keepAlive.inSeconds), will: will,
+                mqtt: configuration.mqtt),
             time: time
         ) { [self, weak feed] event, connection in
             // Weak: the connection's thread may outlive this run by as long as it takes to resolve a name, and only one may have the cursor.
@@ -124,6 +130,8 @@ final class ClusterConnection: Sendable {
         try Task.checkCancellation()
         let lost = GatewayError(
             .connectionLost, resource: configuration.resource, operation: "connection", "the connection ended", time: time.utc)
+        // Not a trouble of the network that would be gone after a while: the next cluster is tried at once.
+        if session.state.withLock({ $0.isHostOffline }) { return .notConnected(session.error ?? lost) }
         return .lost(session.error ?? lost, after: since.duration(to: time.now))
     }
 
@@ -143,10 +151,12 @@ final class ClusterConnection: Sendable {
             one.connectedSince = nil
             one.tlsVersion = nil
             one.cipher = nil
+            one.connection = nil
             guard route.cluster == cluster.name else { return }
             route.connectedSince = nil
             route.tlsVersion = nil
             route.cipher = nil
+            route.connection = nil
         }
         if !Task.isCancelled { feed.didLoseConnection(index) }
     }
@@ -158,11 +168,30 @@ final class ClusterConnection: Sendable {
             group.addTask { try await session.leave(.connecting, .connected) == .ready }
             group.addTask { [time] in
                 try await time.sleep(for: timeout)
+                while try await self.shallWaitForHost(session) { try await time.sleep(for: timeout) }
                 return false
             }
             defer { group.cancelAll() }
             return try await group.next() ?? false
         }
+    }
+
+    /// Whether a session that is only kept from its births by the primary host shall go on waiting. Where there is a next cluster, it does not.
+    private func shallWaitForHost(_ session: RouteSession) async throws -> Bool {
+        try Task.checkCancellation()
+        let isSubscribed = session.state.withLock { $0.stage == .connected && $0.subscriptions == 0 }
+        guard isSubscribed, let host = encoder.withLock({ $0.awaitedHost }) else { return false }
+        if configuration.failover == .ordered, configuration.clusters.count > 1 {
+            session.state.withLock { $0.error = hostOffline(host, "has not said that it is online") }
+            return false
+        }
+        return true
+    }
+
+    private func hostOffline(_ host: String, _ what: String) -> GatewayError {
+        GatewayError(
+            .refused, resource: "\(configuration.resource), cluster \(cluster.name) (\(cluster.address))", operation: "connect",
+            "the primary host '\(host)' \(what)", time: time.utc)
     }
 
     private func didConnect() {
@@ -182,12 +211,15 @@ final class ClusterConnection: Sendable {
             route.connectedSince = now
             route.tlsVersion = one.tlsVersion
             route.cipher = one.cipher
+            route.connection = one.connection
             route.tellNewestError(keepsOthers: configuration.failover != .ordered)
             return one
         }
         var metadata: Logger.Metadata = [
             "broker": "\(cluster.address)", "tls": "\(status.tlsVersion ?? "none")", "cipher": "\(status.cipher ?? "none")",
+            "mqtt": "\(status.connection?.version.rawValue ?? "none")",
         ]
+        if status.connection?.didFallBack == true { metadata["remark"] = "the broker refuses MQTT 5" }
         let ended = outage.withLock { outage in
             defer { outage = nil }
             return outage
@@ -292,7 +324,7 @@ final class ClusterConnection: Sendable {
                     lanes.live.add(messages.count, size, item, isBacklog: false)
                     lanes.backlog.add(messages.count, size, item, isBacklog: true)
                 } catch {
-                    feed.refuse(item, by: index, error)
+                    feed.refuse(item.ticket, by: index, error)
                 }
             }
             // Before they can be acknowledged.
@@ -316,16 +348,19 @@ final class ClusterConnection: Sendable {
 
     private func handle(_ event: MQTTSession.Event, _ session: RouteSession, _ connection: MQTTSession, _ feed: LogFeed) {
         switch event {
-        case .connected(let tlsVersion, let cipher):
+        case .connected(let properties):
             context.update(index) { one, _ in
-                one.tlsVersion = tlsVersion
-                one.cipher = cipher
+                one.tlsVersion = properties.tlsVersion
+                one.cipher = properties.cipher
+                one.connection = properties
             }
+            feed.limit(index, toMessages: Int(properties.receiveMaximum))
             let topics = encoder.withLock { $0.commandTopics }
             session.state.withLock { $0.subscriptions = topics.count }
             session.enter(.connected)
             if topics.isEmpty { begin(session, connection, feed) } else { connection.subscribe(topics) }
-        case .subscribed:
+        case .subscribed(let topic, let refusal):
+            if let refusal { logger.warning("the broker sends no commands", metadata: ["topic": "\(topic)", "reason": "\(refusal)"]) }
             let isLast = session.state.withLock { state in
                 state.subscriptions -= 1
                 return state.subscriptions == 0
@@ -333,16 +368,56 @@ final class ClusterConnection: Sendable {
             if isLast { begin(session, connection, feed) }
         case .acknowledged(let ticket):
             if session.isOpen { feed.acknowledge(ticket, by: index) }
-        case .message(let topic, let payload): obey(topic, payload, session, connection)
+        case .refused(let ticket, let refusal): wasRefused(ticket, refusal, session, connection, feed)
+        case .message(let topic, let payload):
+            if let decision = encoder.withLock({ $0.hear(topic: topic, payload: payload) }) {
+                follow(decision, session, connection, feed)
+            } else {
+                obey(topic, payload, session, connection)
+            }
         case .ended(let error):
             session.state.withLock { $0.error = error ?? $0.error }
             session.enter(.ended)
         }
     }
 
+    /// The broker did not take a message: one that it will never take is left out, for any other the connection is made anew later.
+    private func wasRefused(
+        _ ticket: UInt64?, _ refusal: PublishRefusal, _ session: RouteSession, _ connection: MQTTSession, _ feed: LogFeed
+    ) {
+        let error = GatewayError(.refused, resource: configuration.resource, operation: "publish", refusal.message, time: time.utc)
+        guard let ticket else { return logger.warning("a message was refused", metadata: ["error_chain": .chain(of: error)]) }
+        guard refusal.isPermanent else {
+            session.state.withLock { $0.error = error }
+            connection.abandon()
+            return
+        }
+        if session.isOpen { feed.refuse(ticket, by: index, error) }
+    }
+
+    /// The primary host came or went.
+    private func follow(_ decision: PrimaryHost.Decision, _ session: RouteSession, _ connection: MQTTSession, _ feed: LogFeed) {
+        switch decision {
+        case .online: if session.state.withLock({ $0.stage == .connected && $0.subscriptions == 0 }) { begin(session, connection, feed) }
+        case .offline:
+            let error = hostOffline(configuration.sparkplug.primaryHost ?? "", "is offline")
+            session.state.withLock { state in
+                state.isHostOffline = true
+                state.error = error
+            }
+            // Sparkplug 3.0.0, 5.5: the death first, then the end.
+            if let death = encoder.withLock({ $0.will }) { connection.publish([death]) }
+            connection.finish()
+        case .ignore(let reason): logger.debug("STATE passed over", metadata: ["reason": "\(reason)"])
+        }
+    }
+
     /// The broker is ready for us: births first, then data.
     private func begin(_ session: RouteSession, _ connection: MQTTSession, _ feed: LogFeed) {
         guard session.isOpen else { return }
+        if let host = encoder.withLock({ $0.awaitedHost }) {
+            return logger.info("connected, and waits for the primary host", metadata: ["host": "\(host)"])
+        }
         feed.didConnect(index)
         publishBirths(connection)
         session.enter(.ready)
@@ -366,12 +441,8 @@ final class ClusterConnection: Sendable {
             guard isDue else { return logger.debug("rebirth command ignored: the last one was just obeyed") }
             context.update { $0.rebirths += 1 }
             publishBirths(connection)
-        case .write(let device, let metric, _):
-            context.update { $0.refusedCommands += 1 }
-            logger.warning("write command refused: this gateway does not write", metadata: ["device": "\(device)", "metric": "\(metric)"])
-        case .ignored(let reason):
-            context.update { $0.refusedCommands += 1 }
-            logger.debug("command ignored", metadata: ["topic": "\(topic)", "reason": "\(reason)"])
+        case .write(let command): context.desk.take(command, topic: topic, cluster: cluster.name)
+        case .ignored(let reason): context.desk.refuse(reason, topic: topic, cluster: cluster.name)
         }
     }
 }

@@ -43,8 +43,14 @@ final class LogFeed: Sendable {
         began = context.time.utc
     }
 
-    /// The place of the cursor goes back to what is acknowledged. After the connections have ended.
-    func close() { cursor.rewind() }
+    /// Lets go of the cursor: a connection's thread may hold this for a moment longer, and the next run wants the cursor at once.
+    func close() {
+        state.withLock { state in
+            state.isStale = true
+            state.isFinished = true
+        }
+        cursor.close()
+    }
 
     // MARK: - Reading
 
@@ -213,17 +219,21 @@ final class LogFeed: Sendable {
         return isValid
     }
 
-    /// An entry can never be sent.
-    func refuse(_ item: DeliveryWindow.Item, by cluster: Int, _ error: GatewayError) {
-        context.didRefuse(samples: item.samples, error)
-        state.withLock { state in
-            guard !state.isStale else { return }
-            if let position = state.window.position(of: item.ticket) { cursor.refuse(position) }
-            if let progress = state.window.sending(item.ticket, by: cluster, messages: 0, bytes: 0, at: context.time.now).progress {
-                advance(progress, &state)
-            }
+    /// An entry that was taken can never be sent, or a broker will never take it.
+    func refuse(_ ticket: UInt64, by cluster: Int, _ error: GatewayError) {
+        let samples = state.withLock { state -> UInt64? in
+            guard !state.isStale, let entry = state.window.entry(ticket, of: cluster) else { return nil }
+            cursor.refuse(entry.position)
+            if let progress = state.window.refuse(ticket, by: cluster) { advance(progress, &state) }
+            return entry.samples
         }
+        guard let samples else { return }
+        context.didRefuse(samples: samples, error)
+        wakes[cluster].notify()
     }
+
+    /// Takes the broker's limit where it is lower than ours.
+    func limit(_ cluster: Int, toMessages limit: Int) { state.withLock { $0.window.limit(cluster, toMessages: limit) } }
 
     /// A broker acknowledged a message.
     func acknowledge(_ ticket: UInt64, by cluster: Int) {
@@ -268,7 +278,7 @@ final class LogFeed: Sendable {
     func didConnect(_ cluster: Int) {
         state.withLock { state in
             state.selection.didConnect(cluster, at: context.time.now)
-            guard !state.isOpen else { return }
+            guard !state.isOpen, !state.isFinished else { return }
             state.isOpen = true
             cursor.connectionRestored(at: context.time.utc)
         }
@@ -280,7 +290,7 @@ final class LogFeed: Sendable {
         state.withLock { state in
             state.selection.didFailToConnect(cluster, isLasting: isLasting)
             // Before the first connection the outage is as old as this run; after one it goes on already.
-            if !state.isOpen { cursor.connectionLost(at: began) }
+            if !state.isOpen, !state.isFinished { cursor.connectionLost(at: began) }
         }
         move()
     }
@@ -289,7 +299,7 @@ final class LogFeed: Sendable {
     func didLoseConnection(_ cluster: Int) {
         let isClosed = state.withLock { state in
             state.selection.didLoseConnection(cluster, at: context.time.now)
-            guard state.isOpen, !state.selection.isConnected else { return false }
+            guard state.isOpen, !state.isFinished, !state.selection.isConnected else { return false }
             state.isOpen = false
             state.isStale = true
             state.closures += 1

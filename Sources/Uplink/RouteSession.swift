@@ -20,6 +20,8 @@ final class RouteSession: Sendable {
         /// Subscriptions that are not answered yet.
         var subscriptions = 0
         var lastRebirth: MonotonicInstant?
+        /// The primary host is not there: the session ends, and the next cluster is tried.
+        var isHostOffline = false
     }
 
     let state = Mutex(State())

@@ -89,10 +89,12 @@ enum SiteShape {
             Field(
                 "topic", .text(.topicTemplate),
                 "The topic of JSON payloads with {site}, {device} and {group} (the scan group); \(topicDefault) where none is given."),
-            Field(required: "clusters", .list(.object(cluster), count: 1...16), "The brokers, in the order they are tried."),
+            Field(required: "clusters", .list(.object(cluster), count: 1...16), "The brokers; their order counts with failover: ordered."),
             Field(
                 "failover", .word(Route.Failover.allCases.map(\.rawValue)), default: "ordered",
-                "How a cluster is chosen. This version takes them in order, whatever is said here."),
+                "How the clusters share the work. ordered: one at a time, the first that can be reached; latencyAware: all devices through the one "
+                    + "that answers fastest; weighted: devices spread by weight; mirror: everything to each."),
+            Field("delivery", .object(DeliveryShape.delivery), "How much may be sent, and when."),
             Field("inFlight", .integer(1...1000), default: "64", "The most messages published and not yet acknowledged."),
             Field("keepAlive", .duration(.seconds(5)...(.seconds(3600))), default: "30s", "The MQTT keep-alive interval."),
             Field(
@@ -102,10 +104,25 @@ enum SiteShape {
                 "compression", .word(RouteCompression.allCases.map(\.rawValue)), default: "none",
                 "How messages are made smaller, where that pays: gzip as Eclipse Tahu's libraries understand it; zstd for indusedge-control."),
             Field("envelope", .object(EnvelopeShape.envelope), "End-to-end encryption, whatever the brokers are."),
+            Field("sparkplug", .object(sparkplug), "What a Sparkplug route does beyond publishing flat metrics."),
+            Field(
+                "commands", .word(["refused", "allowed"]), default: "refused",
+                "Whether hosts may write tags by DCMD; site and definition have to allow each write as well."),
             Field("plaintext", .word(["allowed"]), "Must be given before an unencrypted mqtt:// url is accepted."),
         ])
 
     static let topicDefault = "indusedge/{site}/{device}/{group}"
+
+    static let sparkplug = ObjectShape(
+        "sparkplug", "What a Sparkplug route does beyond publishing flat metrics.",
+        [
+            Field(
+                "primaryHost", .text(.topicLevel),
+                "The host application that has to be online, by its STATE message, before anything is published."),
+            Field(
+                "templates", .word(["none", "instances"]), default: "none",
+                "With instances, each device is told as an instance of its protocol definition."),
+        ])
 
     static let cluster = ObjectShape(
         "cluster", "One broker, or several behind one address.",
@@ -114,7 +131,7 @@ enum SiteShape {
             Field(
                 required: "url", .text(.brokerURL),
                 "mqtts://host:port (8883 where no port is given); mqtt:// (1883) only with plaintext: allowed."),
-            Field("weight", .integer(0...1000), default: "1", "The share of the cluster; has no effect in this version."),
+            Field("weight", .integer(0...1000), default: "1", "Its share of the devices with failover: weighted; 0 takes none as long as another can."),
         ])
 
     static let tls = ObjectShape(

@@ -48,6 +48,8 @@ let package = Package(
         .systemLibrary(name: "CModbus", pkgConfig: "libmodbus", providers: [.apt(["libmodbus-dev"])]),
         .systemLibrary(name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(name: "CSystem"),
 
         module("Telemetry", []),
@@ -64,9 +66,11 @@ let package = Package(
         module("Historian", ["Telemetry", "GatewayCore", "ChunkCodec", grdb, sqlite, logging]),
         module("Scoring", ["Telemetry"]),
         module("Sparkplug", ["Telemetry"]),
-        module("Uplink", ["Telemetry", "GatewayCore", "Sparkplug", "CMosquitto", logging]),
+        module("Uplink", ["Telemetry", "GatewayCore", "Compression", "Envelope", "Sparkplug", "CMosquitto", logging]),
         module("Identity", ["Telemetry", "GatewayCore", "COpenSSL"]),
         module("AuditTrail", ["Telemetry", "Identity"]),
+        module("Compression", ["Telemetry", "CZlib", "CZstd"]),
+        module("Envelope", ["Telemetry", "Identity", "COpenSSL"]),
         module("PlantSimulation", ["Telemetry"]),
         module(
             "Gateway",
@@ -79,7 +83,7 @@ let package = Package(
         .executableTarget(
             name: "indusedge",
             dependencies: [
-                "Telemetry", "GatewayCore", "AuditTrail", "Commissioning", "DefinitionImport", "Definitions", "Gateway", "Historian",
+                "Telemetry", "GatewayCore", "AuditTrail", "Commissioning", "DefinitionImport", "Definitions", "Envelope", "Gateway", "Historian",
                 "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink", arguments, logging, signals,
             ],
             exclude: ["README.md"], swiftSettings: settings),
@@ -101,10 +105,12 @@ let package = Package(
         tests("Commissioning", ["Definitions", "Telemetry", "TestKit"]),
         tests("Interlock", ["Telemetry", "TestKit"]),
         tests("AuditTrail", ["Telemetry", "Identity", "TestKit"]),
+        tests("Compression", ["Telemetry", "Sparkplug", "TestKit"]),
+        tests("Envelope", ["Telemetry", "TestKit"]),
         tests("Historian", ["Telemetry", "GatewayCore", "TestKit", "log-torture", grdb, logging], exclude: ["Golden"]),
         tests("Scoring", ["Telemetry", "PlantSimulation", "TestKit"]),
-        tests("Sparkplug", ["Telemetry", "TestKit", protobuf], exclude: ["Generated/README.md", "sparkplug_b.proto"]),
-        tests("Uplink", ["Telemetry", "GatewayCore", "Sparkplug", "Identity", "TestKit", logging]),
+        tests("Sparkplug", ["Telemetry", "TestKit", protobuf], exclude: ["Generated/README.md", "sparkplug_assertions.txt", "sparkplug_b.proto"]),
+        tests("Uplink", ["Telemetry", "GatewayCore", "Compression", "Envelope", "Sparkplug", "Identity", "TestKit", logging]),
         tests("Identity", ["Telemetry", "GatewayCore"]),
         tests("PlantSimulation", ["Telemetry"]),
         tests(

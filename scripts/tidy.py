@@ -36,21 +36,25 @@ MAY_IMPORT = {
     "Historian": CORE | {"ChunkCodec"},
     "Scoring": {"Telemetry"},
     "Sparkplug": {"Telemetry"},
-    "Uplink": CORE | {"Sparkplug", "CMosquitto"},
+    "Uplink": CORE | {"Compression", "Envelope", "Sparkplug", "CMosquitto"},
     "Identity": CORE | {"COpenSSL"},
     "AuditTrail": {"Telemetry", "Identity"},
+    "Compression": {"Telemetry", "CZlib", "CZstd"},
+    "Envelope": {"Telemetry", "Identity", "COpenSSL"},
     "PlantSimulation": {"Telemetry"},
     "Gateway": CORE | {"DefinitionImport", "Definitions", "Acquisition", "Commissioning", "ModbusProtocol", "ModbusAdapter", "ModbusFirewall", "Historian", "Scoring", "Sparkplug", "Uplink", "Identity", "Interlock", "AuditTrail"},
-    "indusedge": CORE | {"Commissioning", "DefinitionImport", "Definitions", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink", "AuditTrail"},
+    "indusedge": CORE | {"Commissioning", "DefinitionImport", "Definitions", "Envelope", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink", "AuditTrail"},
     "TestKit": CORE | {"Historian"},
 }
 
-# The one importer of each C module, and the importers of each package of others.
+# The importers of each C module, and the importers of each package of others.
 ONLY_IMPORTERS = {
     "CModbus": {"ModbusAdapter"},
     "CMosquitto": {"Uplink"},
-    "COpenSSL": {"Identity"},
+    "COpenSSL": {"Identity", "Envelope"},
     "CSystem": {"GatewayCore"},
+    "CZlib": {"Compression"},
+    "CZstd": {"Compression"},
     "Yams": {"Definitions"},
     "GRDB": {"Historian"},
     "ArgumentParser": {"indusedge"},

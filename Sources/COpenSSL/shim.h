@@ -2,7 +2,10 @@
 #include <openssl/bn.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/kdf.h>
 #include <openssl/pem.h>
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
@@ -88,4 +91,17 @@ static inline int copenssl_set_server_name(SSL *connection, const char *name)
 static inline size_t copenssl_pending(BIO *bio)
 {
     return BIO_ctrl_pending(bio);
+}
+
+/// Makes a key pair on the curve of SM2; NULL when OpenSSL refuses (its error queue says why).
+static inline EVP_PKEY *copenssl_generate_sm2(void)
+{
+    return EVP_PKEY_Q_keygen(NULL, NULL, "SM2");
+}
+
+/// AES-256 key wrap (RFC 3394), which OpenSSL gives only to those who ask for it; 0 when it refuses.
+static inline int copenssl_key_wrap_init(EVP_CIPHER_CTX *context, const unsigned char *key, int wraps)
+{
+    EVP_CIPHER_CTX_set_flags(context, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
+    return EVP_CipherInit_ex(context, EVP_aes_256_wrap(), NULL, key, NULL, wraps);
 }

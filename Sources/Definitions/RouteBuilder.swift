@@ -45,8 +45,34 @@ struct RouteBuilder {
             name: name, payload: payload, group: source.text("group") ?? site, node: source.text("node") ?? site,
             topic: source.text("topic") ?? SiteShape.topicDefault, clusters: clusters, failover: failover, inFlight: inFlight,
             keepAlive: keepAlive, clientID: source.text("clientID"), tls: tls)
+        route.compression = source.text("compression").flatMap(RouteCompression.init(rawValue:)) ?? .none
+        if let envelope = source.object("envelope") {
+            var builder = RouteEnvelopeBuilder(file: file)
+            route.envelope = builder.build(envelope, clusters: clusters.map(\.name))
+            diagnostics += builder.diagnostics
+        }
+        if route.envelope != nil, source.text("commands") == "allowed" {
+            report(
+                source, "commands", "commands has no effect on a route with an envelope, which takes none but the rebirth", severity: .warning,
+                suggestion: "remove it")
+        }
         route.delivery = delivery
+        buildSparkplug(source, &route)
         return route
+    }
+
+    private mutating func buildSparkplug(_ source: ObjectValue, _ route: inout Route) {
+        route.allowsCommands = source.text("commands") == "allowed"
+        if let settings = source.object("sparkplug") {
+            route.sparkplug = SparkplugSettings(
+                primaryHost: settings.text("primaryHost"), templates: settings.text("templates") == "instances")
+        }
+        guard route.payload != .sparkplugB else { return }
+        for field in ["sparkplug", "commands"] where !source.isAbsent(field) {
+            report(
+                source, field, "'\(field)' has no effect with payload \(route.payload.rawValue)", severity: .warning,
+                suggestion: "remove it, or use payload: sparkplugB")
+        }
     }
 
     private mutating func buildDelivery(_ source: ObjectValue) -> DeliverySettings? {

@@ -142,6 +142,12 @@ package struct Route: Sendable, Equatable {
     package var clientID: String?
     /// `nil` only where no cluster is encrypted.
     package var tls: TLSSettings?
+    package var compression = RouteCompression.none
+    /// `nil`: messages are as the payload has them.
+    package var envelope: RouteEnvelope?
+    package var sparkplug = SparkplugSettings()
+    /// Whether hosts may write tags through this route, where site and definition allow it too.
+    package var allowsCommands = false
 
     package init(
         name: String, payload: Payload, group: String, node: String, topic: String, clusters: [Cluster], failover: Failover, inFlight: Int,

@@ -2,6 +2,7 @@ internal import Definitions
 internal import GatewayCore
 internal import Identity
 internal import Logging
+internal import Sparkplug
 internal import Synchronization
 internal import Telemetry
 internal import Uplink
@@ -13,12 +14,14 @@ struct RouteFactory: Sendable {
     let log: any TelemetryLog
     let time: any TimeSource
     let logger: Logger
+    /// Carries out what hosts ask for.
+    let writes: WriteService
 
     /// A route that knows of these streams, and is not connected yet.
     ///
     /// Throws a `GatewayError` with code `configurationInvalid`.
     func route(_ route: Definitions.Route, streams: [StreamID]) throws -> Uplink.Route {
-        let configuration = RouteConfiguration(
+        var configuration = RouteConfiguration(
             name: route.name, site: site.name,
             clusters: route.clusters.map { .init(name: $0.name, host: $0.host, port: UInt16($0.port), isTLS: $0.isEncrypted, weight: $0.weight) },
             failover: Self.failover(route.failover),
@@ -29,10 +32,30 @@ struct RouteFactory: Sendable {
                     minimumVersion: $0.minimumVersion == .tls12 ? .tls12 : .tls13)
             }, inFlight: route.inFlight, keepAlive: route.keepAlive, clientID: route.clientID ?? "indusedge-\(site.name)-\(route.name)",
             epoch: log.epoch, gatewayVersion: version, delivery: Self.rules(route.delivery))
+        configuration.sparkplug = SparkplugOptions(
+            primaryHost: route.sparkplug.primaryHost, templates: route.sparkplug.templates ? templates : [:],
+            allowsCommands: route.allowsCommands, stateFolder: site.log.path + "/sparkplug")
+        configuration.form = form(of: route)
         let prepared = try Uplink.Route(
-            configuration: configuration, log: log, time: time, logger: logger, preflight: preflight(of: route))
+            configuration: configuration, log: log, time: time, logger: logger, preflight: preflight(of: route), commands: writes)
         prepared.register(streams: streams)
         return prepared
+    }
+
+    private func form(of route: Definitions.Route) -> MessageForm {
+        MessageForm(
+            compression: MessageForm.Compression(rawValue: route.compression.rawValue) ?? .none,
+            sealing: route.envelope.map {
+                MessageForm.Sealing(
+                    suite: $0.suite.rawValue, signingKey: $0.signingKey, recipients: $0.recipients, period: $0.rotate)
+            })
+    }
+
+    /// Every device is an instance of its definition.
+    private var templates: [String: TemplateName] {
+        Dictionary(
+            site.devices.map { ($0.name, TemplateName(name: $0.definition.name, version: "\($0.definition.version)")) },
+            uniquingKeysWith: { first, _ in first })
     }
 
     private static func failover(_ failover: Definitions.Route.Failover) -> RouteConfiguration.Failover {

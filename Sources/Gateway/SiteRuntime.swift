@@ -71,7 +71,7 @@ actor SiteRuntime {
         }
         self.devices = devices
         directory.replace(site.devices.compactMap { devices[$0.name] })
-        let factory = RouteFactory(site: site, version: version, log: log, time: time, logger: logger)
+        let factory = RouteFactory(site: site, version: version, log: log, time: time, logger: logger, writes: writes)
         let streams = try SiteRuntime.streams(of: site, devices: devices, log: log)
         var routes: [String: Uplink.Route] = [:]
         for route in site.routes { routes[route.name] = try factory.route(route, streams: streams) }
@@ -201,8 +201,10 @@ actor SiteRuntime {
             nextDevices[device.name] = SiteRuntime.running(device, log: log, time: time, logger: logger)
         }
         let streams = try SiteRuntime.streams(of: next, devices: nextDevices, log: log) + ownStreams
-        let factory = RouteFactory(site: next, version: version, log: log, time: time, logger: logger)
-        let touchedRoutes = Set(difference.routes.map(\.name))
+        let factory = RouteFactory(site: next, version: version, log: log, time: time, logger: logger, writes: writes)
+        var touchedRoutes = Set(difference.routes.map(\.name))
+        // Their births name the definitions of the devices.
+        if !difference.devices.isEmpty { touchedRoutes.formUnion(next.routes.filter(\.sparkplug.templates).map(\.name)) }
         var nextRoutes = routes.filter { !touchedRoutes.contains($0.key) }
         for route in next.routes where touchedRoutes.contains(route.name) {
             nextRoutes[route.name] = try factory.route(route, streams: streams)

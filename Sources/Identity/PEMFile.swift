@@ -1,5 +1,5 @@
 internal import COpenSSL
-internal import Telemetry
+package import Telemetry
 
 #if canImport(Glibc)
     internal import Glibc
@@ -11,14 +11,14 @@ internal import Telemetry
 private func readBytes(_ descriptor: Int32, _ bytes: UnsafeMutableRawPointer?, _ count: Int) -> Int { read(descriptor, bytes, count) }
 
 /// Reading and creating PEM files (RFC 7468).
-enum PEMFile {
+package enum PEMFile {
     /// The largest PEM file that is read, in bytes: room for long chains and bundles of authorities.
-    static let sizeMax = 1 << 20
+    package static let sizeMax = 1 << 20
     /// The most certificates that are taken from one file.
     static let certificatesMax = 256
 
     /// The whole file.
-    static func read(_ path: String) throws(GatewayError) -> [UInt8] {
+    package static func read(_ path: String) throws(GatewayError) -> [UInt8] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure(path, "read", errno) }
         defer { close(descriptor) }
@@ -45,7 +45,7 @@ enum PEMFile {
     }
 
     /// Creates a file that must not exist, and brings it to the disk.
-    static func create(_ path: String, _ bytes: [UInt8], mode: mode_t) throws(GatewayError) {
+    package static func create(_ path: String, _ bytes: [UInt8], mode: UInt32) throws(GatewayError) {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
         guard descriptor >= 0 else { throw failure(path, "create", errno) }
         defer { close(descriptor) }
@@ -61,10 +61,13 @@ enum PEMFile {
     }
 
     /// Whether anything of that name exists.
-    static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+    package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+    /// Removes a file that this process created; nothing is said when it is gone already.
+    package static func remove(_ path: String) { unlink(path) }
 
     /// Whether people other than the owner may read the file.
-    static func isReadableByOthers(_ path: String) -> Bool {
+    package static func isReadableByOthers(_ path: String) -> Bool {
         var status = stat()
         return stat(path, &status) == 0 && status.st_mode & (S_IRGRP | S_IROTH) != 0
     }

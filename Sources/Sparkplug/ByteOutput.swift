@@ -130,6 +130,27 @@ struct ByteOutput {
         position += content.count
     }
 
+    /// A metric that is a template instance, around members which lie in it as metrics do in a payload.
+    mutating func instance(
+        alias: UInt32, _ reference: String, _ common: StreamEncoder.CommonFields, members: (inout ByteOutput) -> Void
+    ) {
+        short(0x12, 0)
+        let start = position
+        byte(0x10)
+        varint(UInt64(alias))
+        wide(common.low, common.high, count: common.count)
+        short(0x92, 0x01)
+        byte(0)
+        let content = position
+        members(&self)
+        byte(0x22)
+        varint(UInt64(reference.utf8.count))
+        for character in reference.utf8 { byte(character) }
+        short(0x28, 0)
+        insertLength(position - content, at: content - 1)
+        insertLength(position - start, at: start - 1)
+    }
+
     /// Replaces the one length byte at `place`, which is followed by `length` bytes up to the position, by a longer varint.
     mutating func insertLength(_ length: Int, at place: UnsafeMutableRawPointer) {
         var extra = 0

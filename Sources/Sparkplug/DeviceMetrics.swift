@@ -14,11 +14,22 @@ struct MetricDefinition: Sendable {
     var alias: UInt32
     var datatype: SparkplugDataType
     var unit: String
+    /// The scan group and the tag that it was made for.
+    var group: String
+    var tag: String
 }
 
 /// The name space of one device, and the streams that feed it.
 struct DeviceMetrics: Sendable {
     let id: String
+    /// The device's name in the site.
+    let name: String
+    /// The definition of which the device is an instance; `nil` where its metrics are flat.
+    let template: TemplateName?
+    /// The alias of the metric that holds the instance.
+    let templateAlias: UInt32
+    /// The definition's name as the last birth told it.
+    var reference: String?
     let birthTopic: String
     let dataTopic: String
     let deathTopic: String
@@ -32,9 +43,15 @@ struct DeviceMetrics: Sendable {
 
     private var indices: [MetricDefinition.Identity: Int] = [:]
     private var names: [String: Int] = [:]
+    /// In lower case: names shall differ in more than the case of their letters.
+    private var taken: Set<String> = []
 
-    init(id: String, group: String, node: String) {
+    init(id: String, name: String, group: String, node: String, template: TemplateName?, templateAlias: UInt32) {
         self.id = id
+        self.name = name
+        self.template = template
+        self.templateAlias = templateAlias
+        if let template { taken.insert(template.name.lowercased()) }
         birthTopic = SparkplugTopic(group: group, type: .deviceBirth, node: node, device: id).text
         dataTopic = SparkplugTopic(group: group, type: .deviceData, node: node, device: id).text
         deathTopic = SparkplugTopic(group: group, type: .deviceDeath, node: node, device: id).text
@@ -43,33 +60,46 @@ struct DeviceMetrics: Sendable {
     /// The index of the metric with this name.
     func index(named name: String) -> Int? { names[name] }
 
+    /// Whether the tags of a scan group are members of the device's template instance: those that its definition has.
+    func holdsAsMembers(_ group: String) -> Bool { template != nil && StreamDescriptor.folder(ofGroup: group) == nil }
+
+    func isMember(_ metric: MetricDefinition) -> Bool { holdsAsMembers(metric.group) }
+
+    /// The name of the metric that holds the instance.
+    var instanceName: String { template?.name ?? "" }
+
     /// The metric of each tag of a stream: known ones as they are, new ones with the next aliases.
     mutating func metrics(of descriptor: StreamDescriptor, nextAlias: inout UInt32) -> [Int] {
-        var taken: Set<Int> = []
+        var used: Set<Int> = []
         return descriptor.tags.map { tag in
             let identity = MetricDefinition.Identity(group: descriptor.group, tag: tag.name, type: tag.engineeringType)
-            if let known = indices[identity], taken.insert(known).inserted { return known }
+            if let known = indices[identity], used.insert(known).inserted { return known }
             let index = metrics.count
             let name = freeName(for: identity)
             metrics.append(
-                MetricDefinition(name: name, alias: nextAlias, datatype: SparkplugDataType(tag.engineeringType), unit: tag.unit))
+                MetricDefinition(
+                    name: name, alias: nextAlias, datatype: SparkplugDataType(tag.engineeringType), unit: tag.unit,
+                    group: descriptor.group, tag: tag.name))
             nextAlias += 1
             indices[identity] = index
             names[name] = index
-            taken.insert(index)
+            taken.insert(name.lowercased())
+            used.insert(index)
             return index
         }
     }
+
+    private func isTaken(_ name: String) -> Bool { taken.contains(name.lowercased()) }
 
     /// The plain name for who comes first; the group's, then the type's help where it is taken.
     private func freeName(for identity: MetricDefinition.Identity) -> String {
         let plain = StreamDescriptor.folder(ofGroup: identity.group).map { "\($0)/\(identity.tag)" } ?? identity.tag
         let inGroup = "\(identity.group)/\(identity.tag)"
         var candidate = plain
-        if names[candidate] != nil { candidate = inGroup }
-        if names[candidate] != nil { candidate = "\(inGroup)/\(SparkplugDataType(identity.type).name)" }
+        if isTaken(candidate) { candidate = inGroup }
+        if isTaken(candidate) { candidate = "\(inGroup)/\(SparkplugDataType(identity.type).name)" }
         var number = 2
-        while names[candidate] != nil {
+        while isTaken(candidate) {
             candidate = "\(inGroup)/\(SparkplugDataType(identity.type).name)/\(number)"
             number += 1
         }
@@ -96,11 +126,12 @@ struct PublishedStream: Sendable {
     private(set) var toldNotGood: [Bool] = []
     private var toldNotGoodCount = 0
 
-    init(_ descriptor: StreamDescriptor, device: Int, metrics: [Int], aliases: [UInt32]) {
+    /// - Parameter instanceAlias: of the template instance whose members the metrics are; `nil` where they are flat.
+    init(_ descriptor: StreamDescriptor, device: Int, metrics: [Int], aliases: [UInt32], instanceAlias: UInt32?) {
         self.descriptor = descriptor
         self.device = device
         self.metrics = metrics
-        encoder = StreamEncoder(descriptor, aliases: aliases)
+        encoder = StreamEncoder(descriptor, aliases: aliases, instanceAlias: instanceAlias)
     }
 
     /// A birth told this of every tag.

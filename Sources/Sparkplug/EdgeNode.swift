@@ -18,9 +18,11 @@ package struct EdgeNode: Sendable {
     }
 
     private let version: String
-    private let firstBirthDeathSequence: UInt8
+    /// By the device's name in the site.
+    private let templates: [String: TemplateName]
+    private var shapes = TemplateShapes()
     /// `bdSeq` of the last CONNECT; `nil` before the first.
-    private var birthDeathSequence: UInt8?
+    package private(set) var birthDeathSequence: UInt8?
     /// `seq` of the next message.
     private var sequence: UInt8 = 0
     private var hasBirths = false
@@ -43,23 +45,28 @@ package struct EdgeNode: Sendable {
 
     /// - Parameters:
     ///   - groupID, nodeID: not empty, without `+`, `/`, `#` and U+0000; otherwise throws `.configurationInvalid`.
-    ///   - firstBirthDeathSequence: `bdSeq` of the first CONNECT. The standard asks for 0; a gateway that starts anew often may
-    ///     go on where it was, so that a late NDEATH of the run before does not match.
+    ///   - lastBirthDeathSequence: `bdSeq` of the last CONNECT of an earlier run, with which this one goes on; `nil` for the first ever,
+    ///     which has 0.
     ///   - version: the gateway's version, for the node's properties.
-    package init(groupID: String, nodeID: String, firstBirthDeathSequence: UInt8 = 0, version: String = "") throws {
+    ///   - templates: per device whose tags shall go as the members of one template instance, the definition; the others' metrics are flat.
+    package init(
+        groupID: String, nodeID: String, lastBirthDeathSequence: UInt8? = nil, version: String = "",
+        templates: [String: TemplateName] = [:]
+    ) throws {
         try SparkplugTopic.validate(groupID, as: "group id")
         try SparkplugTopic.validate(nodeID, as: "edge node id")
         self.groupID = groupID
         self.nodeID = nodeID
-        self.firstBirthDeathSequence = firstBirthDeathSequence
+        birthDeathSequence = lastBirthDeathSequence
         self.version = version
+        self.templates = templates
         nextAlias = EdgeNode.firstDeviceAlias
     }
 
     /// The NDEATH to set as the will of the CONNECT that is about to be sent, and to publish before an intended DISCONNECT.
     /// Moves `bdSeq` on, from 255 to 0.
     package mutating func connecting(at time: Timestamp) -> SparkplugMessage {
-        let next = birthDeathSequence.map { $0 &+ 1 } ?? firstBirthDeathSequence
+        let next = birthDeathSequence.map { $0 &+ 1 } ?? 0
         birthDeathSequence = next
         hasBirths = false
         let payload = SparkplugPayload(
@@ -74,12 +81,13 @@ package struct EdgeNode: Sendable {
         sequence = 0
         hasBirths = true
         leaving = []
+        let told = devices.indices.filter { devices[$0].streams.contains { isTold($0) } }
+        shapes.beginBirths()
+        for device in told { _ = shapes.reference(of: toldMembers(of: device), devices[device].template) }
         var messages = [nodeBirth(at: time)]
         for stream in streams.indices { streams[stream].isBorn = false }
-        for device in devices.indices {
-            devices[device].isBorn = false
-            if devices[device].streams.contains(where: { isTold($0) }) { messages.append(deviceBirth(device, at: time)) }
-        }
+        for device in devices.indices { devices[device].isBorn = false }
+        for device in told { messages.append(deviceBirth(device, at: time)) }
         return messages
     }
 
@@ -117,14 +125,21 @@ package struct EdgeNode: Sendable {
         } else {
             device = devices.count
             deviceIndices[deviceID] = device
-            devices.append(DeviceMetrics(id: deviceID, group: groupID, node: nodeID))
+            let template = templates[descriptor.device]
+            devices.append(
+                DeviceMetrics(
+                    id: deviceID, name: descriptor.device, group: groupID, node: nodeID, template: template,
+                    templateAlias: template == nil ? 0 : nextAlias))
+            if template != nil { nextAlias += 1 }
         }
         let metrics = devices[device].metrics(of: descriptor, nextAlias: &nextAlias)
         let definitions = devices[device].metrics
         devices[device].needsBirth = true
         devices[device].streams.append(streams.count)
         streamIndices[stream] = streams.count
-        var published = PublishedStream(descriptor, device: device, metrics: metrics, aliases: metrics.map { definitions[$0].alias })
+        var published = PublishedStream(
+            descriptor, device: device, metrics: metrics, aliases: metrics.map { definitions[$0].alias },
+            instanceAlias: devices[device].holdsAsMembers(descriptor.group) ? devices[device].templateAlias : nil)
         published.isRetained = retained?.contains(stream) ?? true
         streams.append(published)
     }
@@ -152,13 +167,18 @@ package struct EdgeNode: Sendable {
             if !leaving.isEmpty, !isHistorical, !leaving.contains(device) { messages = deaths(at: publishTime) }
             // What is left of a leaving device fits its last birth.
             if devices[device].needsBirth, streams[index].isRetained || !streams[index].isBorn {
-                messages.append(deviceBirth(device, at: publishTime))
+                // A definition that the NBIRTH did not have needs a new one.
+                if shapes.isTold(toldMembers(of: device), devices[device].template) {
+                    messages.append(deviceBirth(device, at: publishTime))
+                } else {
+                    messages = births(at: publishTime)
+                }
             }
         }
         if batch.presence.isEmpty ? batch.quality.isEmpty : batch.presence.allSatisfy({ $0 == 0 }) { return messages }
         let payload = streams[index].encoder.payload(
             batch, isHistorical: isHistorical, publishTime: publishTime, sequence: nextSequence(),
-            tellsQuality: isHistorical ? [] : streams[index].toldNotGood)
+            tellsQuality: isHistorical ? [] : streams[index].toldNotGood, reference: devices[device].reference)
         if !isHistorical {
             streams[index].latest.update(batch, streams[index].descriptor)
             streams[index].didTell(batch)
@@ -174,7 +194,7 @@ package struct EdgeNode: Sendable {
         else { return .ignored(reason: "topic '\(topic)' is not one of this node's commands") }
         let decoded: SparkplugPayload
         do { decoded = try SparkplugPayload(decoding: payload) } catch { return .ignored(reason: "\(error)") }
-        return parsed.device.map { write(decoded.metrics, device: $0) } ?? nodeCommand(decoded.metrics)
+        return parsed.device.map { write(decoded, device: $0) } ?? nodeCommand(decoded.metrics)
     }
 }
 
@@ -195,7 +215,7 @@ extension EdgeNode {
     private mutating func nodeBirth(at time: Timestamp) -> SparkplugMessage {
         let milliseconds = time.sparkplugMilliseconds
         var metrics = [
-            EdgeNode.birthDeathSequence(birthDeathSequence ?? firstBirthDeathSequence, at: time),
+            EdgeNode.birthDeathSequence(birthDeathSequence ?? 0, at: time),
             // Hosts find it by name: it is the one metric that must not have an alias.
             SparkplugMetric(
                 name: EdgeNode.rebirthMetric, timestamp: milliseconds, datatype: SparkplugDataType.boolean.rawValue, value: .boolean(false)),
@@ -207,6 +227,7 @@ extension EdgeNode {
                     name: name, alias: UInt64(EdgeNode.firstNodeAlias) + UInt64(index), timestamp: milliseconds,
                     datatype: SparkplugDataType.string.rawValue, value: .string(value)))
         }
+        metrics += shapes.definitions(at: milliseconds)
         let payload = SparkplugPayload(timestamp: milliseconds, metrics: metrics, sequence: UInt64(nextSequence()))
         return SparkplugMessage(
             topic: SparkplugTopic(group: groupID, type: .nodeBirth, node: nodeID).text, payload: payload.encoded(), qualityOfService: 0)
@@ -252,11 +273,32 @@ extension EdgeNode {
             streams[stream].didTell(isNotGood: streams[stream].metrics.map { values[$0].map { !$0.status.isGood } ?? true })
         }
         devices[index].needsBirth = false
-        let metrics = device.metrics.indices.filter { isMetricTold[$0] }.map {
+        let told = device.metrics.indices.filter { isMetricTold[$0] }
+        var metrics = told.filter { !device.isMember(device.metrics[$0]) }.map {
             EdgeNode.birthMetric(device.metrics[$0], values[$0], at: time)
+        }
+        let members = told.filter { device.isMember(device.metrics[$0]) }
+        devices[index].reference = shapes.reference(of: members.map { device.metrics[$0] }, device.template)
+        if let template = device.template, let reference = devices[index].reference {
+            let instance = SparkplugTemplate(
+                version: template.version, metrics: members.map { EdgeNode.birthMetric(device.metrics[$0], values[$0], at: time) },
+                reference: reference, isDefinition: false)
+            metrics.append(
+                SparkplugMetric(
+                    name: device.instanceName, alias: UInt64(device.templateAlias), timestamp: time.sparkplugMilliseconds,
+                    datatype: SparkplugDataType.template.rawValue, value: .template(instance)))
         }
         let payload = SparkplugPayload(timestamp: time.sparkplugMilliseconds, metrics: metrics, sequence: UInt64(nextSequence()))
         return SparkplugMessage(topic: device.birthTopic, payload: payload.encoded(), qualityOfService: 0)
+    }
+
+    /// The metrics that a birth of the device would tell of as members of its template instance.
+    private func toldMembers(of index: Int) -> [MetricDefinition] {
+        let device = devices[index]
+        guard device.template != nil else { return [] }
+        var isTold = [Bool](repeating: false, count: device.metrics.count)
+        for stream in device.streams where self.isTold(stream) { for metric in streams[stream].metrics { isTold[metric] = true } }
+        return device.metrics.indices.filter { isTold[$0] }.map { device.metrics[$0] }.filter(device.isMember)
     }
 
     private static func birthMetric(_ definition: MetricDefinition, _ value: DataValue?, at time: Timestamp) -> SparkplugMetric {
@@ -298,11 +340,37 @@ extension EdgeNode {
         return .ignored(reason: "this node has no writable metric \(EdgeNode.shown(first))")
     }
 
-    private func write(_ metrics: [SparkplugMetric], device: String) -> EdgeCommand {
-        guard let index = deviceIndices[device] else { return .ignored(reason: "this node has no device '\(device)'") }
-        guard let metric = metrics.first, metrics.count == 1 else {
-            return .ignored(reason: "the command for device '\(device)' has \(metrics.count) metrics; exactly one is accepted")
+    /// All metrics are known and have values of their types, or the command counts as a whole for nothing.
+    private func write(_ payload: SparkplugPayload, device: String) -> EdgeCommand {
+        guard let index = deviceIndices[device] else {
+            return .ignored(reason: "this node has no device '\(device.prefix(EdgeNode.shownCharactersMax))'")
         }
+        // Hosts write a member of an instance by an instance that has only that.
+        let metrics = payload.metrics.flatMap { metric in
+            if case .template(let instance)? = metric.value { instance.metrics } else { [metric] }
+        }
+        guard (1...EdgeWriteCommand.writesMax).contains(metrics.count) else {
+            return .ignored(
+                reason: "the command for device '\(device)' has \(metrics.count) metrics, expected 1 to \(EdgeWriteCommand.writesMax)")
+        }
+        var writes: [EdgeWriteCommand.Write] = []
+        for metric in metrics {
+            switch write(metric, device: index) {
+            case .success(let write): writes.append(write)
+            case .failure(let refusal): return .ignored(reason: refusal.reason)
+            }
+        }
+        return .write(
+            EdgeWriteCommand(
+                device: devices[index].name, sentAt: payload.timestamp.map { Timestamp(sparkplugMilliseconds: $0) }, writes: writes))
+    }
+
+    private struct Refusal: Error {
+        var reason: String
+    }
+
+    private func write(_ metric: SparkplugMetric, device index: Int) -> Result<EdgeWriteCommand.Write, Refusal> {
+        let device = devices[index].id
         let definitions = devices[index].metrics
         let known: MetricDefinition?
         if let name = metric.name {
@@ -310,13 +378,17 @@ extension EdgeNode {
         } else if let alias = metric.alias {
             known = definitions.first { UInt64($0.alias) == alias }
         } else {
-            return .ignored(reason: "the metric of the command for device '\(device)' has neither name nor alias")
+            return .failure(Refusal(reason: "a metric of the command for device '\(device)' has neither name nor alias"))
         }
-        guard let known else { return .ignored(reason: "device '\(device)' has no metric \(EdgeNode.shown(metric))") }
+        guard let known else { return .failure(Refusal(reason: "device '\(device)' has no metric \(EdgeNode.shown(metric))")) }
+        guard StreamDescriptor.folder(ofGroup: known.group) == nil else {
+            return .failure(Refusal(reason: "metric '\(known.name)' of device '\(device)' is the gateway's own, and cannot be written"))
+        }
         guard !metric.isNull, let value = metric.value?.variant(as: known.datatype.rawValue) else {
-            return .ignored(reason: "the value for metric '\(known.name)' of device '\(device)' is not of its type \(known.datatype.name)")
+            return .failure(
+                Refusal(reason: "the value for metric '\(known.name)' of device '\(device)' is not of its type \(known.datatype.name)"))
         }
-        return .write(device: device, metric: known.name, value: value)
+        return .success(EdgeWriteCommand.Write(metric: known.name, tag: known.tag, value: value))
     }
 
     private static func shown(_ metric: SparkplugMetric) -> String {

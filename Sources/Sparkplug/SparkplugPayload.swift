@@ -30,20 +30,25 @@ package struct SparkplugMetric: Sendable, Equatable {
     /// A `SparkplugDataType` code, or one that this version does not know.
     package var datatype: UInt32?
     package var isHistorical: Bool
+    /// The value is not worth keeping in a historian.
+    package var isTransient: Bool
     package var isNull: Bool
+    package var metadata: SparkplugMetadata?
     package var properties: [SparkplugProperty]
     package var value: SparkplugValue?
 
     package init(
         name: String? = nil, alias: UInt64? = nil, timestamp: UInt64? = nil, datatype: UInt32? = nil, isHistorical: Bool = false,
-        isNull: Bool = false, properties: [SparkplugProperty] = [], value: SparkplugValue? = nil
+        isTransient: Bool = false, isNull: Bool = false, metadata: SparkplugMetadata? = nil, properties: [SparkplugProperty] = [], value: SparkplugValue? = nil
     ) {
         self.name = name
         self.alias = alias
         self.timestamp = timestamp
         self.datatype = datatype
         self.isHistorical = isHistorical
+        self.isTransient = isTransient
         self.isNull = isNull
+        self.metadata = metadata
         self.properties = properties
         self.value = value
     }
@@ -113,7 +118,14 @@ package enum SparkplugValue: Sendable, Equatable {
     case double(Double)
     case boolean(Bool)
     case string(String)
+    /// Bytes, a file, or an array.
     case bytes([UInt8])
-    /// A DataSet, Template, nested PropertySet or extension: present, but not interpreted.
+    case dataSet(SparkplugDataSet)
+    case template(SparkplugTemplate)
+    /// Of a property only.
+    case propertySet([SparkplugProperty])
+    /// Of a property only.
+    case propertySets([[SparkplugProperty]])
+    /// An extension of somebody's own: present, but not interpreted.
     case uninterpreted
 }

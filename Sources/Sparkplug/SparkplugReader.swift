@@ -210,9 +210,23 @@ private struct FollowedNode {
         }
     }
 
+    /// The members of template instances beside the other metrics, under their own names; definitions are no metrics with values.
+    private static func flattened(_ metrics: [SparkplugMetric]) -> [SparkplugMetric] {
+        guard metrics.contains(where: { if case .template? = $0.value { true } else { false } }) else { return metrics }
+        return metrics.flatMap { metric in
+            guard case .template(let template)? = metric.value else { return [metric] }
+            if template.isDefinition == true { return [] }
+            return flattened(template.metrics).map { member in
+                var member = member
+                member.isHistorical = member.isHistorical || metric.isHistorical
+                return member
+            }
+        }
+    }
+
     private mutating func birth(_ payload: SparkplugPayload, _ device: String?, _ reception: inout SparkplugReception) {
         let type = device == nil ? "NBIRTH" : "DBIRTH"
-        for metric in payload.metrics {
+        for metric in FollowedNode.flattened(payload.metrics) {
             guard let name = metric.name, let datatype = metric.datatype else {
                 reception.violations.append("\(type) has a metric without name or datatype")
                 continue
@@ -245,7 +259,7 @@ private struct FollowedNode {
 
     private mutating func data(_ payload: SparkplugPayload, _ topic: SparkplugTopic, _ reception: inout SparkplugReception) {
         let type = topic.type.rawValue
-        for metric in payload.metrics {
+        for metric in FollowedNode.flattened(payload.metrics) {
             let index: Int?
             if let alias = metric.alias {
                 index = aliases[alias]

@@ -46,7 +46,7 @@ extension SparkplugValue {
         case .uint16: return bits <= 0xFFFF ? .uint(bits) : nil
         case .uint32: return bits <= 0xFFFF_FFFF ? .uint(bits) : nil
         case .uint64, .dateTime: return .uint(bits)
-        case .float, .double, .boolean, .string, .text, .uuid: return nil
+        default: return nil
         }
     }
 
@@ -55,7 +55,7 @@ extension SparkplugValue {
         switch self {
         case .int(let value): UInt64(value)
         case .long(let value): value
-        case .float, .double, .boolean, .string, .bytes, .uninterpreted: nil
+        default: nil
         }
     }
 
@@ -67,7 +67,7 @@ extension SparkplugValue {
         case .double(let value): .double(value)
         case .boolean(let value): .bool(value)
         case .string(let value): .string(value)
-        case .bytes, .uninterpreted: nil
+        case .bytes, .dataSet, .template, .propertySet, .propertySets, .uninterpreted: nil
         }
     }
 }
@@ -79,5 +79,19 @@ extension Timestamp {
     /// The time of a payload or metric, saturated to what 64-bit nanoseconds hold.
     package init(sparkplugMilliseconds: UInt64) {
         self.init(milliseconds: Int64(min(sparkplugMilliseconds, UInt64(Int64.max / 1_000_000))))
+    }
+}
+
+extension SparkplugValue {
+    /// The elements of an array of a datatype; `nil` if it is none.
+    package func elements(as datatype: UInt32?) -> [Variant]? {
+        guard case .bytes(let bytes) = self, let datatype, let type = SparkplugDataType(rawValue: datatype) else { return nil }
+        return SparkplugArray.elements(bytes, as: type)
+    }
+
+    /// An array as it goes onto the wire; `nil` if the elements are not of its type.
+    package init?(_ elements: [Variant], as type: SparkplugDataType) {
+        guard let bytes = SparkplugArray.bytes(elements, as: type) else { return nil }
+        self = .bytes(bytes)
     }
 }

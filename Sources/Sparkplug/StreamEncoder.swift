@@ -27,6 +27,8 @@ struct StreamEncoder {
     }
 
     private let tags: [TagEncoding]
+    /// The alias of the template instance that holds the metrics.
+    private let instanceAlias: UInt32?
     /// Room for the prefixes and values of all tags.
     private let bytesMax: Int
     /// Room for the prefix and value of any one tag.
@@ -43,8 +45,15 @@ struct StreamEncoder {
     /// Wide stores may reach this far behind the last byte that counts.
     private static let slackBytes = 16
 
-    /// - Parameter aliases: one per tag, in tag order.
-    init(_ descriptor: StreamDescriptor, aliases: [UInt32]) {
+    /// Bytes of a template instance around its metrics, but for the name of its definition: two headers whose lengths grow to four bytes,
+    /// alias, timestamp, flags.
+    private static let instanceBytesMax = 64
+
+    /// - Parameters:
+    ///   - aliases: one per tag, in tag order.
+    ///   - instanceAlias: of the template instance that holds the metrics; `nil` where they are flat.
+    init(_ descriptor: StreamDescriptor, aliases: [UInt32], instanceAlias: UInt32? = nil) {
+        self.instanceAlias = instanceAlias
         var bytesMax = 0
         var tagBytesMax = 0
         tags = descriptor.tags.indices.map { index in
@@ -113,9 +122,11 @@ struct StreamEncoder {
     ///   - sequence: the message's `seq`.
     ///   - tellsQuality: per tag whether the host was last told a quality that is not good, so that it must hear of
     ///     a good one; empty for no tag.
+    ///   - reference: the name of the template's definition.
     /// - Precondition: the batch has the shape of the stream.
     func payload(
-        _ batch: SampleBatch, isHistorical: Bool, publishTime: Timestamp, sequence: UInt8, tellsQuality: [Bool]
+        _ batch: SampleBatch, isHistorical: Bool, publishTime: Timestamp, sequence: UInt8, tellsQuality: [Bool],
+        reference: String? = nil
     ) -> [UInt8] {
         let needsQuality = !tellsQuality.isEmpty || !batch.isGood
         let perTag =
@@ -125,6 +136,7 @@ struct StreamEncoder {
         let count = batch.sampleCount(of: tags.count)
         let capacity =
             StreamEncoder.envelopeBytesMax + min(bytesMax, count * tagBytesMax) + count * perTag + StreamEncoder.slackBytes
+            + (instanceAlias == nil ? 0 : StreamEncoder.instanceBytesMax + (reference?.utf8.count ?? 0))
         return [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
             guard let base = buffer.baseAddress else { return }
             var output = ByteOutput(UnsafeMutableRawPointer(base))
@@ -132,7 +144,14 @@ struct StreamEncoder {
             output.varint(publishTime.sparkplugMilliseconds)
             batch.values.withUnsafeBytes { slots in
                 tags.withUnsafeBufferPointer { tags in
-                    metrics(batch, slots, tags, CommonFields(batch.time, isHistorical: isHistorical), tellsQuality, &output)
+                    let common = CommonFields(batch.time, isHistorical: isHistorical)
+                    if let instanceAlias {
+                        output.instance(alias: instanceAlias, reference ?? "", common) { output in
+                            metrics(batch, slots, tags, common, tellsQuality, &output)
+                        }
+                    } else {
+                        metrics(batch, slots, tags, common, tellsQuality, &output)
+                    }
                 }
             }
             output.byte(0x18)
@@ -143,10 +162,10 @@ struct StreamEncoder {
     }
 
     /// The fields that all metrics of a batch share, timestamp and historical flag, as they lie in memory.
-    private struct CommonFields {
-        var low: UInt64 = 0
-        var high: UInt64 = 0
-        var count = 0
+    struct CommonFields {
+        private(set) var low: UInt64 = 0
+        private(set) var high: UInt64 = 0
+        private(set) var count = 0
 
         init(_ time: Timestamp, isHistorical: Bool) {
             append(0x18)

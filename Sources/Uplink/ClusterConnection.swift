@@ -34,7 +34,7 @@ final class ClusterConnection: Sendable {
         var logger = context.logger
         logger[metadataKey: "cluster"] = "\(cluster.name)"
         self.logger = logger
-        encoder = Mutex(try PayloadEncoder(context.configuration))
+        encoder = Mutex(try PayloadEncoder(context.configuration, cluster: cluster.name))
     }
 
     private var configuration: RouteConfiguration { context.configuration }
@@ -80,6 +80,11 @@ final class ClusterConnection: Sendable {
         }
         let session = RouteSession(startedAt: time.stamp)
         let will = encoder.withLock { $0.connecting(at: time.utc) }
+        do throws(GatewayError) {
+            try encoder.withLock { encoder throws(GatewayError) in try encoder.keepSequence() }
+        } catch {
+            logger.warning("a restart will not go on with the birth/death sequence", metadata: ["error_chain": .chain(of: error)])
+        }
         let connection = MQTTSession(
             MQTTSession.Parameters(
                 resource: configuration.resource, cluster: cluster, tls: cluster.isTLS ? configuration.tls : nil,
@@ -125,6 +130,8 @@ final class ClusterConnection: Sendable {
         try Task.checkCancellation()
         let lost = GatewayError(
             .connectionLost, resource: configuration.resource, operation: "connection", "the connection ended", time: time.utc)
+        // Not a trouble of the network that would be gone after a while: the next cluster is tried at once.
+        if session.state.withLock({ $0.isHostOffline }) { return .notConnected(session.error ?? lost) }
         return .lost(session.error ?? lost, after: since.duration(to: time.now))
     }
 
@@ -161,11 +168,30 @@ final class ClusterConnection: Sendable {
             group.addTask { try await session.leave(.connecting, .connected) == .ready }
             group.addTask { [time] in
                 try await time.sleep(for: timeout)
+                while try await self.shallWaitForHost(session) { try await time.sleep(for: timeout) }
                 return false
             }
             defer { group.cancelAll() }
             return try await group.next() ?? false
         }
+    }
+
+    /// Whether a session that is only kept from its births by the primary host shall go on waiting. Where there is a next cluster, it does not.
+    private func shallWaitForHost(_ session: RouteSession) async throws -> Bool {
+        try Task.checkCancellation()
+        let isSubscribed = session.state.withLock { $0.stage == .connected && $0.subscriptions == 0 }
+        guard isSubscribed, let host = encoder.withLock({ $0.awaitedHost }) else { return false }
+        if configuration.failover == .ordered, configuration.clusters.count > 1 {
+            session.state.withLock { $0.error = hostOffline(host, "has not said that it is online") }
+            return false
+        }
+        return true
+    }
+
+    private func hostOffline(_ host: String, _ what: String) -> GatewayError {
+        GatewayError(
+            .refused, resource: "\(configuration.resource), cluster \(cluster.name) (\(cluster.address))", operation: "connect",
+            "the primary host '\(host)' \(what)", time: time.utc)
     }
 
     private func didConnect() {
@@ -353,7 +379,12 @@ final class ClusterConnection: Sendable {
         case .acknowledged(let ticket):
             if session.isOpen { feed.acknowledge(ticket, by: index) }
         case .refused(let ticket, let refusal): wasRefused(ticket, refusal, session, connection, feed)
-        case .message(let topic, let payload): obey(topic, payload, session, connection)
+        case .message(let topic, let payload):
+            if let decision = encoder.withLock({ $0.hear(topic: topic, payload: payload) }) {
+                follow(decision, session, connection, feed)
+            } else {
+                obey(topic, payload, session, connection)
+            }
         case .ended(let error):
             session.state.withLock { $0.error = error ?? $0.error }
             session.enter(.ended)
@@ -374,9 +405,29 @@ final class ClusterConnection: Sendable {
         if session.isOpen { feed.refuse(ticket, by: index, error) }
     }
 
+    /// The primary host came or went.
+    private func follow(_ decision: PrimaryHost.Decision, _ session: RouteSession, _ connection: MQTTSession, _ feed: LogFeed) {
+        switch decision {
+        case .online: if session.state.withLock({ $0.stage == .connected && $0.subscriptions == 0 }) { begin(session, connection, feed) }
+        case .offline:
+            let error = hostOffline(configuration.sparkplug.primaryHost ?? "", "is offline")
+            session.state.withLock { state in
+                state.isHostOffline = true
+                state.error = error
+            }
+            // Sparkplug 3.0.0, 5.5: the death first, then the end.
+            if let death = encoder.withLock({ $0.will }) { connection.publish([death]) }
+            connection.finish()
+        case .ignore(let reason): logger.debug("STATE passed over", metadata: ["reason": "\(reason)"])
+        }
+    }
+
     /// The broker is ready for us: births first, then data.
     private func begin(_ session: RouteSession, _ connection: MQTTSession, _ feed: LogFeed) {
         guard session.isOpen else { return }
+        if let host = encoder.withLock({ $0.awaitedHost }) {
+            return logger.info("connected, and waits for the primary host", metadata: ["host": "\(host)"])
+        }
         feed.didConnect(index)
         publishBirths(connection)
         session.enter(.ready)
@@ -400,12 +451,8 @@ final class ClusterConnection: Sendable {
             guard isDue else { return logger.debug("rebirth command ignored: the last one was just obeyed") }
             context.update { $0.rebirths += 1 }
             publishBirths(connection)
-        case .write(let device, let metric, _):
-            context.update { $0.refusedCommands += 1 }
-            logger.warning("write command refused: this gateway does not write", metadata: ["device": "\(device)", "metric": "\(metric)"])
-        case .ignored(let reason):
-            context.update { $0.refusedCommands += 1 }
-            logger.debug("command ignored", metadata: ["topic": "\(topic)", "reason": "\(reason)"])
+        case .write(let command): context.desk.take(command, topic: topic, cluster: cluster.name)
+        case .ignored(let reason): context.desk.refuse(reason, topic: topic, cluster: cluster.name)
         }
     }
 }

@@ -181,7 +181,8 @@ struct MosquittoClient: ~Copyable {
         return Result(code: code, errorNumber: errno)
     }
 
-    func disconnect() { _ = mosquitto_disconnect(handle) }
+    /// With MQTT 5, `withWill` asks the broker to publish the will all the same (MQTT 5, 3.14.2.1, reason code 0x04).
+    func disconnect(withWill: Bool) { _ = mosquitto_disconnect_v5(handle, withWill ? 4 : 0, nil) }
 
     static func text(of code: Int32) -> String { String(cString: mosquitto_strerror(code)) }
 }

@@ -27,16 +27,17 @@ package final class Route: Sendable {
     ///   - log: where the samples come from. The route's cursor is `route/<name>`, of a mirror's clusters `route/<name>/<cluster>`, and begins
     ///     with the oldest sample.
     ///   - preflight: looks, before every attempt, whether the route's files can work; what it throws is reported and tried again later.
+    ///   - commands: carries out what hosts ask for, where the configuration allows it.
     /// - Throws: a `GatewayError` with code `configurationInvalid`.
     package init(
         configuration: RouteConfiguration, log: any TelemetryLog, time: any TimeSource, logger: Logger,
-        preflight: @escaping @Sendable () throws -> Void = {}
+        preflight: @escaping @Sendable () throws -> Void = {}, commands: (any RouteCommandHandler)? = nil
     ) throws(GatewayError) {
         try configuration.validate()
         self.configuration = configuration
         var logger = logger
         logger[metadataKey: "route"] = "\(configuration.name)"
-        let context = RouteContext(configuration, log: log, time: time, logger: logger, preflight: preflight)
+        let context = RouteContext(configuration, log: log, time: time, logger: logger, preflight: preflight, commands: commands)
         self.context = context
         var connections: [ClusterConnection] = []
         for index in configuration.clusters.indices { connections.append(try ClusterConnection(index, context)) }
@@ -89,6 +90,7 @@ package final class Route: Sendable {
             for index in connections.indices { context.update(index) { one, _ in one.state = .stopped } }
         }
         try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.context.desk.run() }
             for feed in feeds {
                 group.addTask { try await feed.run() }
                 let members = feed.members.map { connections[$0] }

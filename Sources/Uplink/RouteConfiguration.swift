@@ -88,6 +88,7 @@ package struct RouteConfiguration: Sendable, Hashable {
     package var backoffInitial: Duration
     package var backoffMaximum: Duration
     package var mqtt = MQTTSettings()
+    package var sparkplug = SparkplugOptions()
     /// How much may be sent, and when.
     package var delivery: DeliveryRules
     /// How often a connection is looked after: no acknowledgement for so long, while some are due, is a failed probe.
@@ -98,6 +99,8 @@ package struct RouteConfiguration: Sendable, Hashable {
     package var settleTime: Duration
     /// Data older than this no longer counts as fresh: the live lane begins anew, and what has piled up follows as backlog.
     package var liveLagMax: Duration
+    /// What is done to messages before they leave.
+    package var form = MessageForm()
 
     package init(
         name: String, site: String, clusters: [Cluster], failover: Failover = .ordered, payload: Payload, tls: TLS?, inFlight: Int = 64,

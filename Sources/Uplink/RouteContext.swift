@@ -12,11 +12,13 @@ final class RouteContext: Sendable {
     let preflight: @Sendable () throws -> Void
     /// One for the whole route: a mirror's clusters share its limits.
     let scheduler: Mutex<LaneScheduler>
-    private let shared: Mutex<RouteStatus>
+    /// Takes the commands of all clusters.
+    let desk: CommandDesk
+    private let shared: StatusBox
 
     init(
         _ configuration: RouteConfiguration, log: any TelemetryLog, time: any TimeSource, logger: Logger,
-        preflight: @escaping @Sendable () throws -> Void
+        preflight: @escaping @Sendable () throws -> Void, commands: (any RouteCommandHandler)? = nil
     ) {
         self.configuration = configuration
         self.log = log
@@ -26,12 +28,21 @@ final class RouteContext: Sendable {
         scheduler = Mutex(LaneScheduler(configuration.delivery))
         var status = RouteStatus()
         status.clusters = configuration.clusters.map { ClusterStatus(name: $0.name, broker: $0.address, weight: $0.weight) }
-        shared = Mutex(status)
+        let shared = StatusBox(status)
+        self.shared = shared
+        desk = CommandDesk(
+            route: configuration.name, handler: configuration.sparkplug.allowsCommands ? commands : nil, time: time, logger: logger
+        ) { obeyed, refused in
+            shared.status.withLock { status in
+                status.obeyedCommands += obeyed
+                status.refusedCommands += refused
+            }
+        }
     }
 
-    var status: RouteStatus { shared.withLock { $0 } }
+    var status: RouteStatus { shared.status.withLock { $0 } }
 
-    func update<Result>(_ body: (inout RouteStatus) -> Result) -> Result { shared.withLock { body(&$0) } }
+    func update<Result>(_ body: (inout RouteStatus) -> Result) -> Result { shared.status.withLock { body(&$0) } }
 
     /// A batch can never be sent and is left out.
     func didRefuse(samples: UInt64, _ error: GatewayError) {
@@ -44,7 +55,7 @@ final class RouteContext: Sendable {
 
     /// Changes a cluster's status; the route's state follows.
     func update<Result>(_ cluster: Int, _ body: (inout ClusterStatus, inout RouteStatus) -> Result) -> Result {
-        shared.withLock { status in
+        shared.status.withLock { status in
             var one = status.clusters[cluster]
             let result = body(&one, &status)
             status.clusters[cluster] = one
@@ -52,6 +63,12 @@ final class RouteContext: Sendable {
             return result
         }
     }
+}
+
+/// The status by itself, for parts that tell of it and are made before the whole.
+private final class StatusBox: Sendable {
+    let status: Mutex<RouteStatus>
+    init(_ status: RouteStatus) { self.status = Mutex(status) }
 }
 
 extension RouteStatus {

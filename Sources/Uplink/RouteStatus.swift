@@ -43,6 +43,8 @@ package struct RouteStatus: Sendable, Hashable {
     /// Connections after the first.
     package var reconnects: UInt64 = 0
     package var rebirths: UInt64 = 0
+    /// Writes that hosts asked for, and that the devices show.
+    package var obeyedCommands: UInt64 = 0
     /// Commands from the broker that were refused or dropped.
     package var refusedCommands: UInt64 = 0
     /// From publishing to the acknowledgement, as an exponentially weighted mean with weight 1/16.

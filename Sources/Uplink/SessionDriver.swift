@@ -102,7 +102,7 @@ struct SessionDriver: ~Copyable {
         finishDeadline = deadline
         guard phase == .connected, now < deadline else { return true }
         if !hasSaidGoodbye, tickets.isEmpty, !client.wantsToWrite {
-            client.disconnect()
+            client.disconnect(withWill: parameters.will != nil)
             hasSaidGoodbye = true
         }
         return false

@@ -9,7 +9,7 @@ struct IndusEdge: AsyncParsableCommand {
         subcommands: [
             RunCommand.self, CheckCommand.self, DiffCommand.self, PlanCommand.self, StatusCommand.self, ReadCommand.self, WriteCommand.self,
             IdentifyCommand.self, TailCommand.self, QueryCommand.self, ExportCommand.self, LedgerCommand.self, AuditCommand.self,
-            IdentityCommand.self, ProbeCommand.self, DiscoverCommand.self, ImportCommand.self, SchemaCommand.self, SimulateCommand.self,
+            IdentityCommand.self, EnvelopeCommand.self, ProbeCommand.self, DiscoverCommand.self, ImportCommand.self, SchemaCommand.self, SimulateCommand.self,
             WatchCommand.self,
         ])
 }

@@ -28,7 +28,10 @@ import Testing
         return "not ignored: \(command)"
     }
 
-    @Test("tck-id-operational-behavior-data-commands-ncmd-rebirth-name, …-value")
+    @Test(
+        """
+        tck-id-operational-behavior-data-commands-ncmd-rebirth-name, tck-id-operational-behavior-data-commands-ncmd-rebirth-value
+        """)
     func rebirth() {
         #expect(nodeCommand([SparkplugMetric(name: "Node Control/Rebirth", datatype: 11, value: .boolean(true))]) == .rebirth)
         let no = SparkplugMetric(name: "Node Control/Rebirth", datatype: 11, value: .boolean(false))
@@ -37,10 +40,15 @@ import Testing
         #expect(reason(nodeCommand([])).contains("no metric"))
     }
 
-    @Test("tck-id-operational-behavior-data-commands-dcmd-metric-name, …-value: by name and by alias")
+    @Test(
+        """
+        tck-id-operational-behavior-data-commands-dcmd-metric-name, tck-id-operational-behavior-data-commands-dcmd-metric-value: by name \
+        and by alias
+        """)
     func write() throws {
         let alias = try births[1].decoded.metric("speed").alias
-        let expected = EdgeCommand.write(device: "pump-1", metric: "speed", value: .uint(1200))
+        let write = EdgeWriteCommand.Write(metric: "speed", tag: "speed", value: .uint(1200))
+        let expected = EdgeCommand.write(EdgeWriteCommand(device: "pump-1", sentAt: Timestamp(milliseconds: 1), writes: [write]))
         #expect(deviceCommand([SparkplugMetric(name: "speed", value: .int(1200))]) == expected)
         #expect(deviceCommand([SparkplugMetric(alias: alias, datatype: 6, value: .int(1200))]) == expected)
         #expect(deviceCommand([SparkplugMetric(alias: alias, value: .long(1200))]) == expected, "older hosts send long values")
@@ -54,8 +62,11 @@ import Testing
         #expect(reason(deviceCommand([SparkplugMetric(name: "speed", value: .string("fast"))])).contains("not of its type UInt16"))
         #expect(reason(deviceCommand([SparkplugMetric(name: "speed", value: .int(70_000))])).contains("not of its type UInt16"))
         #expect(reason(deviceCommand([SparkplugMetric(name: "speed", isNull: true)])).contains("not of its type"))
-        let two = [SparkplugMetric(name: "speed", value: .int(1)), SparkplugMetric(name: "running", value: .boolean(true))]
-        #expect(reason(deviceCommand(two)).contains("2 metrics"))
+        #expect(reason(deviceCommand([])).contains("0 metrics"))
+        let many = [SparkplugMetric](repeating: SparkplugMetric(name: "speed", value: .int(1)), count: 65)
+        #expect(reason(deviceCommand(many)).contains("65 metrics, expected 1 to 64"))
+        let half = [SparkplugMetric(name: "speed", value: .int(1)), SparkplugMetric(name: "sped", value: .int(1))]
+        #expect(reason(deviceCommand(half)).contains("no metric 'sped'"), "one wrong metric refuses the whole command")
     }
 
     @Test(

@@ -95,7 +95,7 @@ import Testing
         #expect(SparkplugValue.int(9).variant(as: 29) == nil)
     }
 
-    @Test("Every value of every type comes back", arguments: SparkplugDataType.allCases)
+    @Test("Every value of every type comes back", arguments: SparkplugDataType.allCases.filter(\.isBasic))
     func valuesReturn(_ type: SparkplugDataType) throws {
         let values: [Variant] =
             switch type {
@@ -110,7 +110,7 @@ import Testing
             case .float: [.float(-0.0), .float(1.5), .float(.infinity)]
             case .double: [.double(0.1), .double(-.greatestFiniteMagnitude)]
             case .boolean: [.bool(false), .bool(true)]
-            case .string, .text, .uuid: [.string(""), .string("Ω")]
+            default: [.string(""), .string("Ω")]
             }
         for value in values {
             let encoded = try #require(SparkplugValue(value, as: type))

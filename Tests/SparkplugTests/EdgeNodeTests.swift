@@ -15,7 +15,11 @@ import Testing
         return (node, births)
     }
 
-    @Test("tck-id-topic-structure-namespace-valid-group-id, …-valid-edge-node-id", arguments: ["", "a+b", "a/b", "#", "a\0"])
+    @Test(
+        """
+        tck-id-topic-structure-namespace-valid-group-id, tck-id-topic-structure-namespace-valid-edge-node-id, \
+        tck-id-intro-group-id-string, tck-id-intro-group-id-chars, tck-id-intro-edge-node-id-string, tck-id-intro-edge-node-id-chars
+        """, arguments: ["", "a+b", "a/b", "#", "a\0"])
     func invalidIDs(_ id: String) {
         let node = #expect(throws: GatewayError.self) { try EdgeNode(groupID: "g", nodeID: id) }
         #expect(node?.code == .configurationInvalid)
@@ -45,7 +49,7 @@ import Testing
 
     @Test("tck-id-topics-nbirth-bdseq-increment, tck-id-payloads-nbirth-bdseq-repeat, …-commands-rebirth-action-3")
     func birthDeathSequence() throws {
-        var node = try EdgeNode(groupID: "g", nodeID: "n", firstBirthDeathSequence: 254)
+        var node = try EdgeNode(groupID: "g", nodeID: "n", lastBirthDeathSequence: 253)
         for expected: UInt64 in [254, 255, 0, 1] {
             #expect(try node.connecting(at: noon).decoded.metric("bdSeq").value == .long(expected))
             for _ in 0..<2 {
@@ -203,7 +207,11 @@ import Testing
         #expect(try node.births(at: noon)[1].decoded.metrics.map(\.isNull) == [false, false, false, false])
     }
 
-    @Test("An empty batch gives no message and uses no sequence number")
+    @Test(
+        """
+        tck-id-principles-rbe-recommended, tck-id-operational-behavior-data-publish-dbirth-change: a batch in which nothing changed gives no \
+        message and uses no sequence number
+        """)
     func emptyBatch() throws {
         var (node, _) = try born()
         var empty = Pump.batch()
@@ -314,7 +322,11 @@ import Testing
         #expect(try births[1].decoded.metrics.map(\.name) == ["x", "g/x", "g/x/Int8", "g/x/Int8/2"])
     }
 
-    @Test("tck-id-topic-structure-namespace-valid-device-id: reserved characters of a device's name are replaced")
+    @Test(
+        """
+        tck-id-topic-structure-namespace-valid-device-id, tck-id-intro-device-id-string, tck-id-intro-device-id-chars: \
+        reserved characters of a device's name are replaced
+        """)
     func deviceID() throws {
         let (_, births) = try born([(Pump.fast, StreamDescriptor(device: "hall/1+#", group: "g", tags: [Tag("x", .int8)]))])
         #expect(births[1].topic == "spBv1.0/plant-a/DBIRTH/line-1/hall_1__")

@@ -99,7 +99,7 @@ import Testing
         }
     }
 
-    @Test("The decoder reads what swift-protobuf writes, parts that it does not interpret included")
+    @Test("The decoder reads what swift-protobuf writes, and skips what it does not know")
     func decodesProtobuf() throws {
         var random = SeededGenerator()
         for _ in 0..<500 {
@@ -112,7 +112,7 @@ import Testing
     func mutations() throws {
         var random = SeededGenerator()
         var refused = 0
-        for _ in 0..<20_000 {
+        for _ in 0..<5000 {
             var bytes: [UInt8] = try random.payload(foreign: false).serializedBytes()
             for _ in 0..<Int.random(in: 1...4, using: &random) where !bytes.isEmpty { random.damage(&bytes) }
             let ours = try? SparkplugPayload(decoding: bytes)
@@ -123,14 +123,12 @@ import Testing
                 #expect(ours.equalsAllowingNaN(SparkplugPayload(theirs)), "\(bytes)")
             case (nil, let theirs?):
                 // The one thing a schema cannot say: keys and values come in pairs.
-                #expect(theirs.metrics.contains { $0.properties.keys.count != $0.properties.values.count }, "only we refuse \(bytes)")
-            case (.some, nil):
-                // They look into parts that we skip unread.
-                #expect(bytes.mayHoldSkippedParts, "only swift-protobuf refuses \(bytes)")
+                #expect(theirs.metrics.contains { $0.hasUnequalPairs }, "only we refuse \(bytes)")
+            case (.some, nil): Issue.record("only swift-protobuf refuses \(bytes)")
             case (nil, nil): break
             }
         }
-        #expect((1..<20_000).contains(refused))
+        #expect((1..<5000).contains(refused))
     }
 }
 
@@ -200,54 +198,122 @@ extension SeededGenerator {
         }
     }
 
-    /// Any payload the schema allows; with `foreign`, also parts that the gateway never sends.
+    /// Any payload the schema allows; with `foreign`, also a body, which the gateway never sends.
     mutating func payload(foreign: Bool) -> ProtoPayload {
         var payload = ProtoPayload()
         if chance(90) { payload.timestamp = next() >> 20 }
         if chance(90) { payload.seq = UInt64.random(in: 0...255, using: &self) }
         if chance(30) { payload.uuid = text(0...20) }
         if foreign && chance(20) { payload.body = .init([1, 2, 3]) }
-        for _ in 0..<Int.random(in: 0...8, using: &self) {
-            var metric = ProtoPayload.Metric()
-            if chance(50) { metric.name = text(0...200) }
-            if chance(70) { metric.alias = next() >> UInt64.random(in: 0...63, using: &self) }
-            if chance(90) { metric.timestamp = next() >> 20 }
-            if chance(50) { metric.datatype = UInt32.random(in: 0...40, using: &self) }
-            if chance(20) { metric.isHistorical = true }
-            if chance(20) { metric.isNull = true }
-            if chance(30) { metric.properties = properties(foreign: foreign) }
-            if foreign && chance(20) { metric.isTransient = true }
-            if foreign && chance(20) { metric.metadata.description_p = text(0...9) }
-            switch Int.random(in: 0..<(foreign ? 9 : 8), using: &self) {
-            case 0: metric.intValue = UInt32(truncatingIfNeeded: next())
-            case 1: metric.longValue = next()
-            case 2: metric.floatValue = Float.random(in: -1e9...1e9, using: &self)
-            case 3: metric.doubleValue = Double.random(in: -1e9...1e9, using: &self)
-            case 4: metric.booleanValue = chance(50)
-            case 5: metric.stringValue = text(0...30)
-            case 6: metric.bytesValue = .init([UInt8](repeating: 7, count: Int.random(in: 0...20, using: &self)))
-            case 8: metric.datasetValue.columns = [text(1...5)]
-            default: break
-            }
-            payload.metrics.append(metric)
-        }
+        payload.metrics = (0..<Int.random(in: 0...8, using: &self)).map { _ in metric(depth: 0) }
         return payload
     }
 
-    private mutating func properties(foreign: Bool) -> ProtoPayload.PropertySet {
+    private mutating func metric(depth: Int) -> ProtoPayload.Metric {
+        var metric = ProtoPayload.Metric()
+        if chance(50) { metric.name = text(0...200) }
+        if chance(70) { metric.alias = next() >> UInt64.random(in: 0...63, using: &self) }
+        if chance(90) { metric.timestamp = next() >> 20 }
+        if chance(50) { metric.datatype = UInt32.random(in: 0...40, using: &self) }
+        if chance(20) { metric.isHistorical = true }
+        if chance(20) { metric.isTransient = true }
+        if chance(20) { metric.isNull = true }
+        if chance(20) { metric.metadata = metadata() }
+        if chance(30) { metric.properties = properties(depth: 0) }
+        switch Int.random(in: 0..<10, using: &self) {
+        case 0: metric.intValue = UInt32(truncatingIfNeeded: next())
+        case 1: metric.longValue = next()
+        case 2: metric.floatValue = Float.random(in: -1e9...1e9, using: &self)
+        case 3: metric.doubleValue = Double.random(in: -1e9...1e9, using: &self)
+        case 4: metric.booleanValue = chance(50)
+        case 5: metric.stringValue = text(0...30)
+        case 6: metric.bytesValue = .init([UInt8](repeating: 7, count: Int.random(in: 0...20, using: &self)))
+        case 7: metric.datasetValue = dataSet()
+        case 8 where depth < 3: metric.templateValue = template(depth: depth + 1)
+        default: break
+        }
+        return metric
+    }
+
+    private mutating func metadata() -> ProtoPayload.MetaData {
+        var metadata = ProtoPayload.MetaData()
+        if chance(50) { metadata.isMultiPart = chance(50) }
+        if chance(50) { metadata.contentType = text(0...20) }
+        if chance(50) { metadata.size = next() }
+        if chance(50) { metadata.seq = next() >> 50 }
+        if chance(50) { metadata.fileName = text(0...20) }
+        if chance(50) { metadata.fileType = text(0...5) }
+        if chance(50) { metadata.md5 = text(0...32) }
+        if chance(50) { metadata.description_p = text(0...40) }
+        return metadata
+    }
+
+    private mutating func dataSet() -> ProtoPayload.DataSet {
+        var dataSet = ProtoPayload.DataSet()
+        let count = Int.random(in: 0...4, using: &self)
+        if chance(90) { dataSet.numOfColumns = UInt64(count) }
+        dataSet.columns = (0..<count).map { _ in text(0...8) }
+        dataSet.types = (0..<count).map { _ in UInt32.random(in: 0...300, using: &self) }
+        dataSet.rows = (0..<Int.random(in: 0...3, using: &self)).map { _ in
+            var row = ProtoPayload.DataSet.Row()
+            row.elements = (0..<count).map { _ in
+                var element = ProtoPayload.DataSet.Value()
+                switch Int.random(in: 0..<7, using: &self) {
+                case 0: element.intValue = UInt32(truncatingIfNeeded: next())
+                case 1: element.longValue = next()
+                case 2: element.floatValue = 0.5
+                case 3: element.doubleValue = -0.25
+                case 4: element.booleanValue = chance(50)
+                case 5: element.stringValue = text(0...8)
+                default: break
+                }
+                return element
+            }
+            return row
+        }
+        return dataSet
+    }
+
+    private mutating func template(depth: Int) -> ProtoPayload.Template {
+        var template = ProtoPayload.Template()
+        if chance(50) { template.version = text(0...8) }
+        if chance(70) { template.templateRef = text(0...12) }
+        if chance(80) { template.isDefinition = chance(50) }
+        template.metrics = (0..<Int.random(in: 0...3, using: &self)).map { _ in metric(depth: depth) }
+        template.parameters = (0..<Int.random(in: 0...2, using: &self)).map { _ in
+            var parameter = ProtoPayload.Template.Parameter()
+            if chance(90) { parameter.name = text(0...8) }
+            if chance(90) { parameter.type = UInt32.random(in: 0...15, using: &self) }
+            switch Int.random(in: 0..<7, using: &self) {
+            case 0: parameter.intValue = UInt32(truncatingIfNeeded: next())
+            case 1: parameter.longValue = next()
+            case 2: parameter.floatValue = 0.5
+            case 3: parameter.doubleValue = -0.25
+            case 4: parameter.booleanValue = chance(50)
+            case 5: parameter.stringValue = text(0...8)
+            default: break
+            }
+            return parameter
+        }
+        return template
+    }
+
+    private mutating func properties(depth: Int) -> ProtoPayload.PropertySet {
         var set = ProtoPayload.PropertySet()
         for _ in 0..<Int.random(in: 1...3, using: &self) {
             var value = ProtoPayload.PropertyValue()
             if chance(90) { value.type = UInt32.random(in: 0...20, using: &self) }
             if chance(10) { value.isNull = true }
-            switch Int.random(in: 0..<(foreign ? 8 : 7), using: &self) {
+            switch Int.random(in: 0..<9, using: &self) {
             case 0: value.intValue = 192
             case 1: value.longValue = next()
             case 2: value.floatValue = 1.5
             case 3: value.doubleValue = -2.5
             case 4: value.booleanValue = chance(50)
             case 5: value.stringValue = text(0...10)
-            case 7: value.propertysetValue = ProtoPayload.PropertySet()
+            case 6 where depth < 3: value.propertysetValue = properties(depth: depth + 1)
+            case 7 where depth < 3:
+                value.propertysetsValue.propertyset = (0..<Int.random(in: 0...2, using: &self)).map { _ in properties(depth: depth + 1) }
             default: break
             }
             set.keys.append(text(0...10))
@@ -291,19 +357,76 @@ extension SparkplugMetric {
             case .booleanValue(let value)?: .boolean(value)
             case .stringValue(let value)?: .string(value)
             case .bytesValue(let value)?: .bytes([UInt8](value))
-            case .datasetValue?: .uninterpreted
+            case .datasetValue(let value)?: .dataSet(SparkplugDataSet(value))
+            case .templateValue(let value)?: .template(SparkplugTemplate(value))
             case nil: nil
             }
         self.init(
             name: proto.hasName ? proto.name : nil, alias: proto.hasAlias ? proto.alias : nil,
             timestamp: proto.hasTimestamp ? proto.timestamp : nil, datatype: proto.hasDatatype ? proto.datatype : nil,
-            isHistorical: proto.isHistorical, isNull: proto.isNull,
-            properties: zip(proto.properties.keys, proto.properties.values).map { SparkplugProperty($0, $1) }, value: value)
+            isHistorical: proto.isHistorical, isTransient: proto.isTransient, isNull: proto.isNull,
+            metadata: proto.hasMetadata ? SparkplugMetadata(proto.metadata) : nil, properties: SparkplugProperty.all(proto.properties),
+            value: value)
+    }
+}
+
+extension SparkplugMetadata {
+    fileprivate init(_ proto: ProtoPayload.MetaData) {
+        self.init(
+            isMultiPart: proto.hasIsMultiPart ? proto.isMultiPart : nil, contentType: proto.hasContentType ? proto.contentType : nil,
+            size: proto.hasSize ? proto.size : nil, sequence: proto.hasSeq ? proto.seq : nil,
+            fileName: proto.hasFileName ? proto.fileName : nil, fileType: proto.hasFileType ? proto.fileType : nil,
+            md5: proto.hasMd5 ? proto.md5 : nil, description: proto.hasDescription_p ? proto.description_p : nil)
+    }
+}
+
+extension SparkplugDataSet {
+    fileprivate init(_ proto: ProtoPayload.DataSet) {
+        self.init(
+            columnCount: proto.hasNumOfColumns ? proto.numOfColumns : nil, columns: proto.columns, types: proto.types,
+            rows: proto.rows.map { row in
+                row.elements.map { element in
+                    switch element.value {
+                    case .intValue(let value)?: .int(value)
+                    case .longValue(let value)?: .long(value)
+                    case .floatValue(let value)?: .float(value)
+                    case .doubleValue(let value)?: .double(value)
+                    case .booleanValue(let value)?: .boolean(value)
+                    case .stringValue(let value)?: .string(value)
+                    case nil: nil
+                    }
+                }
+            })
+    }
+}
+
+extension SparkplugTemplate {
+    fileprivate init(_ proto: ProtoPayload.Template) {
+        self.init(
+            version: proto.hasVersion ? proto.version : nil, metrics: proto.metrics.map { SparkplugMetric($0) },
+            parameters: proto.parameters.map { parameter in
+                let value: SparkplugValue? =
+                    switch parameter.value {
+                    case .intValue(let value)?: .int(value)
+                    case .longValue(let value)?: .long(value)
+                    case .floatValue(let value)?: .float(value)
+                    case .doubleValue(let value)?: .double(value)
+                    case .booleanValue(let value)?: .boolean(value)
+                    case .stringValue(let value)?: .string(value)
+                    case nil: nil
+                    }
+                return SparkplugParameter(
+                    name: parameter.hasName ? parameter.name : nil, type: parameter.hasType ? parameter.type : nil, value: value)
+            }, reference: proto.hasTemplateRef ? proto.templateRef : nil, isDefinition: proto.hasIsDefinition ? proto.isDefinition : nil)
     }
 }
 
 extension SparkplugProperty {
-    fileprivate init(_ key: String, _ proto: ProtoPayload.PropertyValue) {
+    fileprivate static func all(_ set: ProtoPayload.PropertySet) -> [SparkplugProperty] {
+        zip(set.keys, set.values).map { SparkplugProperty($0, $1) }
+    }
+
+    private init(_ key: String, _ proto: ProtoPayload.PropertyValue) {
         let value: SparkplugValue? =
             switch proto.value {
             case .intValue(let value)?: .int(value)
@@ -312,18 +435,29 @@ extension SparkplugProperty {
             case .doubleValue(let value)?: .double(value)
             case .booleanValue(let value)?: .boolean(value)
             case .stringValue(let value)?: .string(value)
-            case .propertysetValue?, .propertysetsValue?: .uninterpreted
+            case .propertysetValue(let value)?: .propertySet(SparkplugProperty.all(value))
+            case .propertysetsValue(let value)?: .propertySets(value.propertyset.map { SparkplugProperty.all($0) })
             case nil: nil
             }
         self.init(key: key, type: proto.hasType ? proto.type : nil, isNull: proto.isNull, value: value)
     }
 }
 
-extension [UInt8] {
-    /// Whether some byte can be the tag of a length-delimited field whose content the gateway skips: metadata, a DataSet,
-    /// a Template, nested property sets.
-    fileprivate var mayHoldSkippedParts: Bool {
-        contains(0x42) || contains(0x4A) || contains(0x52) || contains(0x5A)
-            || zip(self, dropFirst()).contains { (0x8A...0x9A).contains($0) && $1 == 1 }
+extension ProtoPayload.Metric {
+    /// Whether some property set in it has not as many keys as values.
+    fileprivate var hasUnequalPairs: Bool {
+        func isUnequal(_ set: ProtoPayload.PropertySet) -> Bool {
+            set.keys.count != set.values.count
+                || set.values.contains { value in
+                    switch value.value {
+                    case .propertysetValue(let nested)?: isUnequal(nested)
+                    case .propertysetsValue(let nested)?: nested.propertyset.contains(where: isUnequal)
+                    default: false
+                    }
+                }
+        }
+        if isUnequal(properties) { return true }
+        if case .templateValue(let template)? = value { return template.metrics.contains { $0.hasUnequalPairs } }
+        return false
     }
 }

@@ -100,10 +100,29 @@ enum SiteShape {
             Field(
                 "clientID", .text(.clientID), "The MQTT client identifier; made from the site's and the route's name where none is given."),
             Field("tls", .object(tls), "Certificates; required for mqtts."),
+            Field(
+                "compression", .word(RouteCompression.allCases.map(\.rawValue)), default: "none",
+                "How messages are made smaller, where that pays: gzip as Eclipse Tahu's libraries understand it; zstd for indusedge-control."),
+            Field("envelope", .object(EnvelopeShape.envelope), "End-to-end encryption, whatever the brokers are."),
+            Field("sparkplug", .object(sparkplug), "What a Sparkplug route does beyond publishing flat metrics."),
+            Field(
+                "commands", .word(["refused", "allowed"]), default: "refused",
+                "Whether hosts may write tags by DCMD; site and definition have to allow each write as well."),
             Field("plaintext", .word(["allowed"]), "Must be given before an unencrypted mqtt:// url is accepted."),
         ])
 
     static let topicDefault = "indusedge/{site}/{device}/{group}"
+
+    static let sparkplug = ObjectShape(
+        "sparkplug", "What a Sparkplug route does beyond publishing flat metrics.",
+        [
+            Field(
+                "primaryHost", .text(.topicLevel),
+                "The host application that has to be online, by its STATE message, before anything is published."),
+            Field(
+                "templates", .word(["none", "instances"]), default: "none",
+                "With instances, each device is told as an instance of its protocol definition."),
+        ])
 
     static let cluster = ObjectShape(
         "cluster", "One broker, or several behind one address.",

@@ -13,6 +13,8 @@ package struct WriteRequest: Sendable, Hashable {
     package var isDryRun: Bool
     /// Confirms an earlier request.
     package var token: String?
+    /// Whether whoever asks can be asked back; if not, tags that need a confirmation are refused.
+    package var canConfirm: Bool
 
     /// A value in engineering units, as it came.
     package enum Value: Sendable, Hashable {
@@ -22,13 +24,14 @@ package struct WriteRequest: Sendable, Hashable {
         case bool(Bool)
     }
 
-    package init(who: String, from: String, target: TagReference, value: Value, isDryRun: Bool = false, token: String? = nil) {
+    package init(who: String, from: String, target: TagReference, value: Value, isDryRun: Bool = false, token: String? = nil, canConfirm: Bool = true) {
         self.who = who
         self.from = from
         self.target = target
         self.value = value
         self.isDryRun = isDryRun
         self.token = token
+        self.canConfirm = canConfirm
     }
 }
 

@@ -80,6 +80,9 @@ package actor WriteService {
         return outcome
     }
 
+    /// What records of other ways in are stamped with.
+    var now: Timestamp { time.utc }
+
     // MARK: - One request
 
     private func carryOut(_ request: WriteRequest, trace: String) async -> WriteOutcome {
@@ -105,6 +108,10 @@ package actor WriteService {
         var answer = WriteOutcome(.refused, target: request.target.description, trace: trace)
         answer.value = value.description
         answer.unit = entry.target.tag.unit.isEmpty ? nil : entry.target.tag.unit
+        if entry.rules.needsConfirmation, !request.canConfirm {
+            let reason = "the tag is critical and has to be confirmed, which this way in cannot do; indusedge write on the gateway can"
+            return record(WriteRefusal(.confirmation, reason), of: request, answer)
+        }
         if let refusal = guardian.admit(attempt, entry.rules, at: time.now) { return record(refusal, of: request, answer) }
         let current = await entry.adapter.readNow(entry.target, at: time.utc)
         answer.old = current.value?.description

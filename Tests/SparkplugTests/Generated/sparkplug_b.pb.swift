@@ -183,6 +183,142 @@ nonisolated struct ProtoPayload: Sendable {
     fileprivate var _numOfColumns: UInt64? = nil
   }
 
+  nonisolated struct Template: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    var version: String {
+      get {_version ?? String()}
+      set {_version = newValue}
+    }
+    /// Returns true if `version` has been explicitly set.
+    var hasVersion: Bool {self._version != nil}
+    /// Clears the value of `version`. Subsequent reads from it will return its default value.
+    mutating func clearVersion() {self._version = nil}
+
+    var metrics: [ProtoPayload.Metric] = []
+
+    var parameters: [ProtoPayload.Template.Parameter] = []
+
+    var templateRef: String {
+      get {_templateRef ?? String()}
+      set {_templateRef = newValue}
+    }
+    /// Returns true if `templateRef` has been explicitly set.
+    var hasTemplateRef: Bool {self._templateRef != nil}
+    /// Clears the value of `templateRef`. Subsequent reads from it will return its default value.
+    mutating func clearTemplateRef() {self._templateRef = nil}
+
+    var isDefinition: Bool {
+      get {_isDefinition ?? false}
+      set {_isDefinition = newValue}
+    }
+    /// Returns true if `isDefinition` has been explicitly set.
+    var hasIsDefinition: Bool {self._isDefinition != nil}
+    /// Clears the value of `isDefinition`. Subsequent reads from it will return its default value.
+    mutating func clearIsDefinition() {self._isDefinition = nil}
+
+    var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    nonisolated struct Parameter: Sendable {
+      // SwiftProtobuf.Message conformance is added in an extension below. See the
+      // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+      // methods supported on all messages.
+
+      var name: String {
+        get {_name ?? String()}
+        set {_name = newValue}
+      }
+      /// Returns true if `name` has been explicitly set.
+      var hasName: Bool {self._name != nil}
+      /// Clears the value of `name`. Subsequent reads from it will return its default value.
+      mutating func clearName() {self._name = nil}
+
+      var type: UInt32 {
+        get {_type ?? 0}
+        set {_type = newValue}
+      }
+      /// Returns true if `type` has been explicitly set.
+      var hasType: Bool {self._type != nil}
+      /// Clears the value of `type`. Subsequent reads from it will return its default value.
+      mutating func clearType() {self._type = nil}
+
+      var value: ProtoPayload.Template.Parameter.OneOf_Value? = nil
+
+      var intValue: UInt32 {
+        get {
+          if case .intValue(let v)? = value {return v}
+          return 0
+        }
+        set {value = .intValue(newValue)}
+      }
+
+      var longValue: UInt64 {
+        get {
+          if case .longValue(let v)? = value {return v}
+          return 0
+        }
+        set {value = .longValue(newValue)}
+      }
+
+      var floatValue: Float {
+        get {
+          if case .floatValue(let v)? = value {return v}
+          return 0
+        }
+        set {value = .floatValue(newValue)}
+      }
+
+      var doubleValue: Double {
+        get {
+          if case .doubleValue(let v)? = value {return v}
+          return 0
+        }
+        set {value = .doubleValue(newValue)}
+      }
+
+      var booleanValue: Bool {
+        get {
+          if case .booleanValue(let v)? = value {return v}
+          return false
+        }
+        set {value = .booleanValue(newValue)}
+      }
+
+      var stringValue: String {
+        get {
+          if case .stringValue(let v)? = value {return v}
+          return String()
+        }
+        set {value = .stringValue(newValue)}
+      }
+
+      var unknownFields = SwiftProtobuf.UnknownStorage()
+
+      nonisolated enum OneOf_Value: Equatable, Sendable {
+        case intValue(UInt32)
+        case longValue(UInt64)
+        case floatValue(Float)
+        case doubleValue(Double)
+        case booleanValue(Bool)
+        case stringValue(String)
+
+      }
+
+      init() {}
+
+      fileprivate var _name: String? = nil
+      fileprivate var _type: UInt32? = nil
+    }
+
+    init() {}
+
+    fileprivate var _version: String? = nil
+    fileprivate var _templateRef: String? = nil
+    fileprivate var _isDefinition: Bool? = nil
+  }
+
   nonisolated struct PropertySet: Sendable {
     // SwiftProtobuf.Message conformance is added in an extension below. See the
     // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -564,6 +700,14 @@ nonisolated struct ProtoPayload: Sendable {
       set {_uniqueStorage()._value = .datasetValue(newValue)}
     }
 
+    var templateValue: ProtoPayload.Template {
+      get {
+        if case .templateValue(let v)? = _storage._value {return v}
+        return ProtoPayload.Template()
+      }
+      set {_uniqueStorage()._value = .templateValue(newValue)}
+    }
+
     var unknownFields = SwiftProtobuf.UnknownStorage()
 
     nonisolated enum OneOf_Value: Equatable, Sendable {
@@ -575,6 +719,7 @@ nonisolated struct ProtoPayload: Sendable {
       case stringValue(String)
       case bytesValue(Data)
       case datasetValue(ProtoPayload.DataSet)
+      case templateValue(ProtoPayload.Template)
 
     }
 
@@ -828,6 +973,175 @@ nonisolated extension ProtoPayload.DataSet.Row: SwiftProtobuf.Message, SwiftProt
 
   static func ==(lhs: ProtoPayload.DataSet.Row, rhs: ProtoPayload.DataSet.Row) -> Bool {
     if lhs.elements != rhs.elements {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoPayload.Template: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = ProtoPayload.protoMessageName + ".Template"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}metrics\0\u{1}parameters\0\u{3}template_ref\0\u{3}is_definition\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self._version) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.metrics) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.parameters) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self._templateRef) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self._isDefinition) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._version {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 1)
+    } }()
+    if !self.metrics.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.metrics, fieldNumber: 2)
+    }
+    if !self.parameters.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.parameters, fieldNumber: 3)
+    }
+    try { if let v = self._templateRef {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 4)
+    } }()
+    try { if let v = self._isDefinition {
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 5)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: ProtoPayload.Template, rhs: ProtoPayload.Template) -> Bool {
+    if lhs._version != rhs._version {return false}
+    if lhs.metrics != rhs.metrics {return false}
+    if lhs.parameters != rhs.parameters {return false}
+    if lhs._templateRef != rhs._templateRef {return false}
+    if lhs._isDefinition != rhs._isDefinition {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoPayload.Template.Parameter: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = ProtoPayload.Template.protoMessageName + ".Parameter"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}type\0\u{3}int_value\0\u{3}long_value\0\u{3}float_value\0\u{3}double_value\0\u{3}boolean_value\0\u{3}string_value\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self._name) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self._type) }()
+      case 3: try {
+        var v: UInt32?
+        try decoder.decodeSingularUInt32Field(value: &v)
+        if let v = v {
+          if self.value != nil {try decoder.handleConflictingOneOf()}
+          self.value = .intValue(v)
+        }
+      }()
+      case 4: try {
+        var v: UInt64?
+        try decoder.decodeSingularUInt64Field(value: &v)
+        if let v = v {
+          if self.value != nil {try decoder.handleConflictingOneOf()}
+          self.value = .longValue(v)
+        }
+      }()
+      case 5: try {
+        var v: Float?
+        try decoder.decodeSingularFloatField(value: &v)
+        if let v = v {
+          if self.value != nil {try decoder.handleConflictingOneOf()}
+          self.value = .floatValue(v)
+        }
+      }()
+      case 6: try {
+        var v: Double?
+        try decoder.decodeSingularDoubleField(value: &v)
+        if let v = v {
+          if self.value != nil {try decoder.handleConflictingOneOf()}
+          self.value = .doubleValue(v)
+        }
+      }()
+      case 7: try {
+        var v: Bool?
+        try decoder.decodeSingularBoolField(value: &v)
+        if let v = v {
+          if self.value != nil {try decoder.handleConflictingOneOf()}
+          self.value = .booleanValue(v)
+        }
+      }()
+      case 8: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.value != nil {try decoder.handleConflictingOneOf()}
+          self.value = .stringValue(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._name {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._type {
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 2)
+    } }()
+    switch self.value {
+    case .intValue?: try {
+      guard case .intValue(let v)? = self.value else { preconditionFailure() }
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 3)
+    }()
+    case .longValue?: try {
+      guard case .longValue(let v)? = self.value else { preconditionFailure() }
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 4)
+    }()
+    case .floatValue?: try {
+      guard case .floatValue(let v)? = self.value else { preconditionFailure() }
+      try visitor.visitSingularFloatField(value: v, fieldNumber: 5)
+    }()
+    case .doubleValue?: try {
+      guard case .doubleValue(let v)? = self.value else { preconditionFailure() }
+      try visitor.visitSingularDoubleField(value: v, fieldNumber: 6)
+    }()
+    case .booleanValue?: try {
+      guard case .booleanValue(let v)? = self.value else { preconditionFailure() }
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 7)
+    }()
+    case .stringValue?: try {
+      guard case .stringValue(let v)? = self.value else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 8)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: ProtoPayload.Template.Parameter, rhs: ProtoPayload.Template.Parameter) -> Bool {
+    if lhs._name != rhs._name {return false}
+    if lhs._type != rhs._type {return false}
+    if lhs.value != rhs.value {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1118,7 +1432,7 @@ nonisolated extension ProtoPayload.MetaData: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension ProtoPayload.Metric: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = ProtoPayload.protoMessageName + ".Metric"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}alias\0\u{1}timestamp\0\u{1}datatype\0\u{3}is_historical\0\u{3}is_transient\0\u{3}is_null\0\u{1}metadata\0\u{1}properties\0\u{3}int_value\0\u{3}long_value\0\u{3}float_value\0\u{3}double_value\0\u{3}boolean_value\0\u{3}string_value\0\u{3}bytes_value\0\u{3}dataset_value\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}alias\0\u{1}timestamp\0\u{1}datatype\0\u{3}is_historical\0\u{3}is_transient\0\u{3}is_null\0\u{1}metadata\0\u{1}properties\0\u{3}int_value\0\u{3}long_value\0\u{3}float_value\0\u{3}double_value\0\u{3}boolean_value\0\u{3}string_value\0\u{3}bytes_value\0\u{3}dataset_value\0\u{3}template_value\0")
 
   fileprivate class _StorageClass {
     var _name: String? = nil
@@ -1247,6 +1561,19 @@ nonisolated extension ProtoPayload.Metric: SwiftProtobuf.Message, SwiftProtobuf.
             _storage._value = .datasetValue(v)
           }
         }()
+        case 18: try {
+          var v: ProtoPayload.Template?
+          var hadOneofValue = false
+          if let current = _storage._value {
+            hadOneofValue = true
+            if case .templateValue(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._value = .templateValue(v)
+          }
+        }()
         default: break
         }
       }
@@ -1318,6 +1645,10 @@ nonisolated extension ProtoPayload.Metric: SwiftProtobuf.Message, SwiftProtobuf.
       case .datasetValue?: try {
         guard case .datasetValue(let v)? = _storage._value else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+      }()
+      case .templateValue?: try {
+        guard case .templateValue(let v)? = _storage._value else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
       }()
       case nil: break
       }

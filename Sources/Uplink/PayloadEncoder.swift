@@ -6,9 +6,11 @@ struct PayloadEncoder {
     // One of the two is there. Two optionals, not an enumeration: so each is changed in place and its buffers are never copied.
     private var json: JSONPayloadEncoder?
     private var edgeNode: EdgeNode?
+    private let keys: MessageKeys
 
     /// Throws a `GatewayError` for a topic, group or node that cannot be.
     init(_ configuration: RouteConfiguration) throws(GatewayError) {
+        keys = MessageKeys(configuration)
         switch configuration.payload {
         case .json(let template):
             json = try JSONPayloadEncoder(
@@ -55,10 +57,12 @@ struct PayloadEncoder {
     ) throws(GatewayError) -> [MQTTSession.Message] {
         try Self.checkShape(of: batch, descriptor)
         if let message = try json?.message(for: batch, descriptor) {
-            return [MQTTSession.Message(topic: message.topic, payload: message.payload, qualityOfService: 1)]
+            var told = MQTTSession.Message(topic: message.topic, payload: message.payload, qualityOfService: 1)
+            told.contentType = "application/json"
+            return keys.add(to: [told], of: batch)
         }
         edgeNode?.register(batch.stream, descriptor)
-        return (edgeNode?.data(batch, isHistorical: isHistorical, at: time) ?? []).map(Self.message)
+        return keys.add(to: (edgeNode?.data(batch, isHistorical: isHistorical, at: time) ?? []).map(Self.message), of: batch)
     }
 
     private static func message(_ message: SparkplugMessage) -> MQTTSession.Message {

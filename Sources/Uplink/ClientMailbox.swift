@@ -55,12 +55,15 @@ final class ClientMailbox {
     /// The most lines of errors that are kept.
     static let errorsMax = 16
 
+    /// Grows whenever the library has understood something.
+    private(set) var arrivals: UInt64 = 0
     private var messages = 0
 
     /// The broker does not speak the version of MQTT that we began with.
     private(set) var isVersionRefused = false
 
     func put(_ event: Event) {
+        arrivals &+= 1
         // 1 is how a broker of 3.1.1 says it (MQTT 3.1.1, 3.2.2.3).
         if case .connectAnswer(let answer) = event, answer.code == 1 || answer.code == Int32(ReasonCode.unsupportedProtocolVersion.rawValue)
         {
@@ -80,7 +83,10 @@ final class ClientMailbox {
         if errors.count < Self.errorsMax, errors.last != line { errors.append(line) }
     }
 
-    func dropMessage() { droppedMessages += 1 }
+    func dropMessage() {
+        arrivals &+= 1
+        droppedMessages += 1
+    }
 
     func take() -> [Event] {
         guard !events.isEmpty else { return [] }

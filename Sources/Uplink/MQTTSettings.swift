@@ -17,6 +17,8 @@ package struct MQTTSettings: Sendable, Hashable {
     package var usesTopicAliases = true
     /// Whether each message says, as user properties, from which gateway, epoch, stream and sequence it is (MQTT 5.0, 3.3.2.3.7).
     package var sendsKeys = false
+    /// Whether a message that nobody subscribes to counts as not delivered (PUBACK 0x10; MQTT 5.0, 3.4.2.1), and is sent again later.
+    package var holdsUnheard = false
 
     package init() {}
 

@@ -103,6 +103,7 @@ struct MessageFormer {
             let sealed = try sealer.seal(kind, topic: message.topic, payload: message.payload, batch: key, at: time)
             message.topic = sealed.topic
             message.payload = sealed.bytes
+            message.contentType = nil
         }
         return message
     }
@@ -117,6 +118,7 @@ struct MessageFormer {
                 message.payload = encoded
             } else {
                 message.payload = compressed
+                message.contentType = nil
             }
             return
         }

@@ -8,6 +8,7 @@ struct PayloadEncoder {
     private var edgeNode: EdgeNode?
     /// What every message passes before it leaves.
     private let former: MessageFormer
+    private let keys: MessageKeys
     private var primaryHost: PrimaryHost?
     private let sequenceFile: BirthDeathSequenceFile?
     /// What `connecting` last gave.
@@ -16,6 +17,7 @@ struct PayloadEncoder {
     /// Throws a `GatewayError` for a topic, group or node that cannot be, and for envelope keys that cannot be read.
     init(_ configuration: RouteConfiguration, cluster: String) throws(GatewayError) {
         former = try MessageFormer(configuration, cluster: cluster)
+        keys = MessageKeys(configuration)
         let sparkplug = configuration.sparkplug
         sequenceFile = sparkplug.stateFolder.map { BirthDeathSequenceFile(folder: $0, route: configuration.name, cluster: cluster) }
         switch configuration.payload {
@@ -89,15 +91,16 @@ struct PayloadEncoder {
     ) throws(GatewayError) -> [MQTTSession.Message] {
         try Self.checkShape(of: batch, descriptor)
         if let message = try json?.message(for: batch, descriptor, isHistorical: isHistorical) {
-            let plain = MQTTSession.Message(topic: message.topic, payload: message.payload, qualityOfService: 1)
-            return [try former.form(plain, batch: batch, at: time)]
+            var plain = MQTTSession.Message(topic: message.topic, payload: message.payload, qualityOfService: 1)
+            plain.contentType = "application/json"
+            return keys.add(to: [try former.form(plain, batch: batch, at: time)], of: batch)
         }
         edgeNode?.register(batch.stream, descriptor)
         var messages: [MQTTSession.Message] = []
         for message in edgeNode?.data(batch, isHistorical: isHistorical, at: time) ?? [] {
             messages.append(try former.form(Self.message(message), batch: batch, at: time))
         }
-        return messages
+        return keys.add(to: messages, of: batch)
     }
 
     /// A message that no batch depends on. One that cannot be sealed is left out: hosts ask again for births they miss.

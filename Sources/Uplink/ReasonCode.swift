@@ -108,6 +108,7 @@ package struct ReasonCode: RawRepresentable, Sendable, Hashable {
 
     private func sentence(_ packet: Packet, _ clientID: String) -> String {
         switch self {
+        case .noMatchingSubscribers: "nobody subscribes to this topic; it is sent again later"
         case .unspecifiedError: "the broker refuses and gives no reason; its log says why"
         case .malformedPacket:
             "the broker could not read what we sent; this is a fault of one of the two, please report it with the broker's log"

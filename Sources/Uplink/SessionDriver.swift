@@ -18,6 +18,8 @@ struct SessionDriver: ~Copyable {
     private var aliases = TopicAliases(maximum: 0)
     /// Topics whose subscription is not answered yet.
     private var subscriptions: [Int32: String] = [:]
+    /// How many bytes had come when the library was first seen to understand nothing of them.
+    private var stalledAt: UInt64?
     /// Messages that were not even sent, until they are told of.
     private var refusals: [(ticket: UInt64?, refusal: PublishRefusal)] = []
     private var phase = ConnectionFailure.Phase.connecting
@@ -124,7 +126,9 @@ struct SessionDriver: ~Copyable {
         // Reading comes first: a broker that refuses our certificate says so and hangs up, and a failed write would lose what it said.
         if events & Int16(POLLIN | POLLHUP | POLLERR) != 0 {
             let wasInHandshake = phase == .handshake
+            let arrivals = client.mailbox.arrivals
             try require(client.read())
+            try checkPacketSize(hasUnderstood: client.mailbox.arrivals != arrivals, socket)
             if phase == .handshake {
                 if client.isHandshakeOver {
                     phase = .consent
@@ -151,7 +155,7 @@ struct SessionDriver: ~Copyable {
             case .acknowledged(let messageID, let reason, let text):
                 // QoS 0 messages are reported too, as soon as they are written; they have no ticket.
                 guard let ticket = tickets.removeValue(forKey: messageID) else { continue }
-                if reason.isFailure {
+                if reason.isFailure || reason == .noMatchingSubscribers && parameters.mqtt.holdsUnheard {
                     handler(.refused(ticket: ticket, refusal(reason, text)))
                 } else if let ticket {
                     handler(.acknowledged(ticket: ticket))
@@ -202,6 +206,35 @@ struct SessionDriver: ~Copyable {
 
     /// Whether the broker does not speak this version of MQTT, which is what ended the connection.
     var isVersionRefused: Bool { phase != .connected && client.mailbox.isVersionRefused }
+
+    /// The library would take a packet of any size into memory, and wait for its end.
+    private mutating func checkPacketSize(hasUnderstood: Bool, _ socket: Int32) throws(GatewayError) {
+        guard !hasUnderstood, phase != .handshake else {
+            stalledAt = nil
+            return
+        }
+        guard let received = Self.bytesReceived(socket) else { return }
+        let start = stalledAt ?? received
+        stalledAt = start
+        guard received > start, received - start > UInt64(ClientMailbox.packetBytesMax) else { return }
+        throw GatewayError(
+            .protocolViolation, resource: "\(parameters.resource), cluster \(parameters.cluster.name) (\(parameters.cluster.address))",
+            operation: "connection",
+            "the broker sends a packet of more than \(ClientMailbox.packetBytesMax) bytes, but was told to send no such one", time: time.utc
+        )
+    }
+
+    /// How many bytes the kernel has received on a connection; `nil` where it does not tell.
+    private static func bytesReceived(_ socket: Int32) -> UInt64? {
+        // `tcpi_bytes_received` of `struct tcp_info` (linux/tcp.h); the C library's header knows only the fields before.
+        let offset = 128
+        var information = [UInt8](repeating: 0, count: offset + 8)
+        var length = socklen_t(information.count)
+        guard getsockopt(socket, Int32(IPPROTO_TCP), TCP_INFO, &information, &length) == 0, Int(length) == information.count else {
+            return nil
+        }
+        return information.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: UInt64.self) }
+    }
 
     /// Whether the peer has closed its side and nothing of it is left to read.
     private func hasPeerClosed(_ socket: Int32) -> Bool {

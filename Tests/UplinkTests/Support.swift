@@ -71,7 +71,8 @@ final class RunningRoute: Sendable {
         payload: RouteConfiguration.Payload = .json(topicTemplate: "t/{device}"),
         inFlight: Int = 64, keepAlive: Duration = .seconds(30), connectTimeout: Duration = .seconds(15),
         backoff: Duration = .milliseconds(100),
-        backlog: Int = 0, clientID: String = "gw-\(UInt32.random(in: 0 ... .max))", preflight: @escaping @Sendable () throws -> Void = {}
+        backlog: Int = 0, clientID: String = "gw-\(UInt32.random(in: 0 ... .max))", mqtt: MQTTSettings = MQTTSettings(),
+        preflight: @escaping @Sendable () throws -> Void = {}
     ) throws {
         let tags = [Tag("a", .int16), Tag("temperature", .int16, scaling: Scaling(scale: 0.1)), Tag("on", .bool)]
         descriptor = StreamDescriptor(device: "pump-1", group: "fast", tags: tags)
@@ -81,12 +82,13 @@ final class RunningRoute: Sendable {
         let clusters = brokers.enumerated().map {
             RouteConfiguration.Cluster(name: "c\($0.offset)", host: $0.element.host, port: $0.element.port, isTLS: tls != nil)
         }
+        var configuration = RouteConfiguration(
+            name: "central", site: "plant", clusters: clusters, payload: payload, tls: tls, inFlight: inFlight, keepAlive: keepAlive,
+            clientID: clientID, epoch: 3, connectTimeout: connectTimeout, backoffInitial: backoff,
+            backoffMaximum: max(backoff, .seconds(1)))
+        configuration.mqtt = mqtt
         let route = try Route(
-            configuration: RouteConfiguration(
-                name: "central", site: "plant", clusters: clusters, payload: payload, tls: tls, inFlight: inFlight, keepAlive: keepAlive,
-                clientID: clientID, epoch: 3, connectTimeout: connectTimeout, backoffInitial: backoff,
-                backoffMaximum: max(backoff, .seconds(1))),
-            log: log, time: SystemTime(), logger: records.logger, preflight: preflight)
+            configuration: configuration, log: log, time: SystemTime(), logger: records.logger, preflight: preflight)
         self.route = route
         route.register(streams: streams)
         for _ in 0..<backlog { Self.append(log, streams, descriptor) }

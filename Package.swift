@@ -126,6 +126,12 @@ let package = Package(
             name: "modbus-bench", dependencies: ["Telemetry", "GatewayCore", "ModbusAdapter"], path: "Benchmarks/modbus",
             exclude: ["bench.py", "requests.c"], swiftSettings: settings),
         .executableTarget(
+            name: "uplink-bench",
+            dependencies: [
+                "Telemetry", "GatewayCore", "Historian", "Sparkplug", "Uplink", "Identity", "Definitions", "PlantSimulation", "BenchmarkSignals",
+                logging,
+            ], path: "Benchmarks/uplink", swiftSettings: settings),
+        .executableTarget(
             name: "log-bench", dependencies: ["Telemetry", "GatewayCore", "Historian", "BenchmarkSignals", logging],
             path: "Benchmarks/log/store", swiftSettings: settings),
     ]

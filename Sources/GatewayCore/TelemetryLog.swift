@@ -66,7 +66,30 @@ package protocol TelemetryLog: AnyObject, Sendable {
 /// Where a cursor starts that the log has not seen before.
 package enum CursorStart: Sendable { case oldest, newest }
 
-/// One reader's place in the log. Used by one task at a time.
+/// One of the two ways on which a cursor reads the log, so that what is new need not wait for what has piled up.
+package enum LogLane: Sendable, Hashable, CaseIterable {
+    /// What had been stored when the live lane began and is not acknowledged; without a live lane everything.
+    case backlog
+    /// What is stored since the live lane began.
+    case live
+}
+
+/// What a cursor's backlog lane has before it.
+package struct LogBacklog: Sendable, Hashable {
+    /// Samples stored before the live lane began, without one all, and not acknowledged.
+    package var samples: UInt64
+    /// The time of the oldest of them; `nil` while there is none, or its time is not known.
+    ///
+    /// Where it is on disk and nothing near it was read since the start of the process, it may be told too old, at most by what one segment spans.
+    package var oldest: Timestamp?
+
+    package init(samples: UInt64, oldest: Timestamp? = nil) {
+        self.samples = samples
+        self.oldest = oldest
+    }
+}
+
+/// One reader's place in the log. Used by one task at a time, or by one for each lane.
 package protocol LogCursor: AnyObject, Sendable {
     var name: String { get }
 
@@ -83,8 +106,31 @@ package protocol LogCursor: AnyObject, Sendable {
     /// passes it, its samples count as refused. A rewind takes that back; the entry is then read again.
     func refuse(_ position: LogPosition)
 
-    /// Goes back to the entry after the last acknowledged one: after a lost connection.
+    /// Goes back to the entry after the last acknowledged one: after a lost connection. Both lanes go back, and the live lane ends.
     func rewind()
+
+    /// Begins a live lane after the newest entry of now: all before it that is not acknowledged is backlog from then on.
+    ///
+    /// May be called again when the live lane has fallen behind: what is not acknowledged of it then becomes backlog, also what was read of
+    /// it, which is read again. What is acknowledged on a live lane ahead of the backlog is persisted like any other acknowledgement and not read
+    /// again, after a restart neither. `false`, and nothing changes, while so many pieces are acknowledged ahead of the backlog that
+    /// no more can be kept apart; the lanes stay as they were.
+    func beginLiveLane() -> Bool
+
+    /// The next entries of one lane, in the order of the log, at most `limit`, at least one: waits until there is one.
+    ///
+    /// The backlog lane ends where the live lane begins and waits there; without a live lane it goes on to the newest entry, and a reader
+    /// of the live lane waits until one begins. `read(atMost:)` reads the backlog lane. Gaps are told of on the lane that comes by them; what was
+    /// evicted before it was read is told of on the backlog lane. Errors are those of `read(atMost:)`.
+    func read(_ lane: LogLane, atMost limit: Int) async throws -> [LogEntry]
+
+    /// Says that everything that was read on this lane up to here is done with; the other lane is left alone.
+    ///
+    /// A position before this live lane began changes nothing. `acknowledge(through:)` speaks of the backlog lane.
+    func acknowledge(_ lane: LogLane, through position: LogPosition)
+
+    /// What the backlog lane has before it. Costs no look at the disk.
+    var backlog: LogBacklog { get }
 
     /// Samples not yet acknowledged.
     var pendingSamples: UInt64 { get }
@@ -99,6 +145,25 @@ package protocol LogCursor: AnyObject, Sendable {
 }
 
 extension LogCursor {
+    /// A log without lanes has none to begin.
+    package func beginLiveLane() -> Bool { false }
+
+    /// The backlog lane is the cursor itself. Throws `.unsupported` for the live lane, which a log without lanes never begins.
+    package func read(_ lane: LogLane, atMost limit: Int) async throws -> [LogEntry] {
+        guard lane == .backlog else {
+            throw GatewayError(.unsupported, resource: "cursor \(name)", operation: "read", "this log has no live lane, only a backlog")
+        }
+        return try await read(atMost: limit)
+    }
+
+    /// The backlog lane is the cursor itself.
+    package func acknowledge(_ lane: LogLane, through position: LogPosition) {
+        if lane == .backlog { acknowledge(through: position) }
+    }
+
+    /// Everything that is pending; of its time nothing is known.
+    package var backlog: LogBacklog { LogBacklog(samples: pendingSamples) }
+
     /// Nothing: most readers have no way that could be cut.
     package func connectionLost(at time: Timestamp) {}
     /// Nothing: most readers have no way that could be cut.

@@ -212,6 +212,9 @@ extension EdgeNode {
             topic: SparkplugTopic(group: groupID, type: .nodeBirth, node: nodeID).text, payload: payload.encoded(), qualityOfService: 0)
     }
 
+    /// The DDEATHs that `retain` left to be sent before the next data, for an edge node that has no more data of its own to send.
+    package mutating func departures(at time: Timestamp) -> [SparkplugMessage] { hasBirths ? deaths(at: time) : [] }
+
     /// DDEATH of every leaving device.
     private mutating func deaths(at time: Timestamp) -> [SparkplugMessage] {
         defer { leaving = [] }

@@ -13,8 +13,16 @@ package final class MemoryLog: TelemetryLog {
         var mappings: [ClockMapping] = []
         var waiting: [UInt64: CheckedContinuation<Void, any Error>] = [:]
         var nextWaiter: UInt64 = 0
+        var changes: UInt64 = 0
         var refused: [String: Set<LogPosition>] = [:]
         var outages: [String: [Outage]] = [:]
+
+        /// Returns who waits for a change.
+        mutating func didChange() -> [CheckedContinuation<Void, any Error>] {
+            changes += 1
+            defer { waiting.removeAll() }
+            return Array(waiting.values)
+        }
 
         /// Brings an uncertain time to the present mapping of the clock.
         func rebase(_ batch: inout SampleBatch) {
@@ -71,9 +79,7 @@ package final class MemoryLog: TelemetryLog {
             batch.suppressedPolls = state.suppressedSinceBatch.removeValue(forKey: batch.stream) ?? 0
             state.sequences[index] += 1
             state.batches.append(batch)
-            let waiting = Array(state.waiting.values)
-            state.waiting.removeAll()
-            return waiting
+            return state.didChange()
         }
         for continuation in waiting { continuation.resume() }
     }
@@ -96,20 +102,23 @@ package final class MemoryLog: TelemetryLog {
         MemoryCursor(log: self, name: name, at: from == .oldest ? 0 : batches.count)
     }
 
-    fileprivate func entries(from: Int, atMost limit: Int) async throws -> [LogEntry] {
-        while true {
-            try Task.checkCancellation()
-            let found = state.withLock { state in
-                state.batches.dropFirst(from).prefix(limit).enumerated().map {
-                    LogEntry(position: LogPosition(rawValue: UInt64(from + $0.offset + 1)), content: .batch($0.element), isFromDisk: false)
-                }
-            }
-            if !found.isEmpty { return found }
-            try await untilAppended(beyond: from)
-        }
+    /// Grows with everything that a waiting reader might have waited for.
+    fileprivate var changes: UInt64 { state.withLock { $0.changes } }
+
+    /// What `body` makes of all batches; the one at index `i` has position `i + 1`.
+    fileprivate func look<Result: Sendable>(_ body: (borrowing [SampleBatch]) -> Result) -> Result { state.withLock { body($0.batches) } }
+
+    fileprivate func samples(of batch: SampleBatch) -> UInt64 {
+        UInt64(batch.sampleCount(of: descriptor(of: batch.stream)?.tags.count ?? 0))
     }
 
-    private func untilAppended(beyond count: Int) async throws {
+    /// Lets all waiting readers look again.
+    fileprivate func wake() {
+        let waiting = state.withLock { $0.didChange() }
+        for continuation in waiting { continuation.resume() }
+    }
+
+    fileprivate func untilChanged(since seen: UInt64) async throws {
         let id = state.withLock { state in
             state.nextWaiter += 1
             return state.nextWaiter
@@ -117,7 +126,7 @@ package final class MemoryLog: TelemetryLog {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
                 let due = state.withLock { state in
-                    if state.batches.count > count || Task.isCancelled { return true }
+                    if state.changes != seen || Task.isCancelled { return true }
                     state.waiting[id] = continuation
                     return false
                 }
@@ -145,58 +154,126 @@ package final class MemoryLog: TelemetryLog {
             state.outages[cursor]?[last].end = time
         }
     }
-
-    fileprivate func samples(from: Int) -> UInt64 {
-        state.withLock { state in
-            state.batches.dropFirst(from).reduce(0) {
-                $0 + UInt64($1.sampleCount(of: state.descriptors[Int($1.stream.rawValue) - 1].tags.count))
-            }
-        }
-    }
 }
 
 private final class MemoryCursor: LogCursor {
+    /// Positions, in numbers of batches.
+    private struct Place {
+        /// Everything through here is acknowledged.
+        var acknowledged: Int
+        /// Acknowledged beyond that.
+        var ahead: Set<Int> = []
+        /// The backlog lane has read through here.
+        var read: Int
+        /// The live lane begins after `start` and has read through `read`.
+        var live: (start: Int, read: Int)?
+        var refused: Set<LogPosition> = []
+
+        func isPending(_ position: Int) -> Bool { position > acknowledged && !ahead.contains(position) }
+
+        mutating func read(_ lane: LogLane, atMost limit: Int, of batches: borrowing [SampleBatch]) -> [LogEntry] {
+            var entries: [LogEntry] = []
+            guard lane == .backlog || live != nil else { return entries }
+            var position = lane == .live ? live?.read ?? 0 : read
+            let end = lane == .live ? batches.count : live?.start ?? batches.count
+            while position < end, entries.count < limit {
+                position += 1
+                guard isPending(position) else { continue }
+                entries.append(
+                    LogEntry(
+                        position: LogPosition(rawValue: UInt64(position)), content: .batch(batches[position - 1]), isFromDisk: false))
+            }
+            if lane == .live { live?.read = position } else { read = position }
+            return entries
+        }
+
+        /// Returns which refused ones were passed by it.
+        mutating func acknowledge(_ lane: LogLane, through position: Int) -> Set<LogPosition> {
+            switch lane {
+            case .live:
+                guard let live, position > live.start else { return [] }
+                for place in (live.start + 1)..<(min(position, live.read) + 1) where place > acknowledged { ahead.insert(place) }
+            case .backlog:
+                acknowledged = max(acknowledged, min(position, read))
+            }
+            while ahead.remove(acknowledged + 1) != nil { acknowledged += 1 }
+            ahead = ahead.filter { $0 > acknowledged }
+            read = max(read, acknowledged)
+            let passed = refused.filter { !isPending(Int($0.rawValue)) }
+            refused.subtract(passed)
+            return passed
+        }
+    }
+
     private let log: MemoryLog
     let name: String
-    private let place: Mutex<(next: Int, acknowledged: Int, refused: Set<LogPosition>)>
+    private let place: Mutex<Place>
 
     init(log: MemoryLog, name: String, at start: Int) {
         self.log = log
         self.name = name
-        place = Mutex((start, start, []))
+        place = Mutex(Place(acknowledged: start, read: start))
     }
 
-    func read(atMost limit: Int) async throws -> [LogEntry] {
-        let entries = try await log.entries(from: place.withLock { $0.next }, atMost: limit)
-        place.withLock { $0.next += entries.count }
-        return entries
-    }
+    func read(atMost limit: Int) async throws -> [LogEntry] { try await read(.backlog, atMost: limit) }
 
-    func acknowledge(through position: LogPosition) {
-        let refused = place.withLock { place in
-            place.acknowledged = max(place.acknowledged, Int(position.rawValue))
-            let passed = place.refused.filter { $0.rawValue <= UInt64(place.acknowledged) }
-            place.refused.subtract(passed)
-            return passed
+    func read(_ lane: LogLane, atMost limit: Int) async throws -> [LogEntry] {
+        while true {
+            try Task.checkCancellation()
+            let seen = log.changes
+            let entries = place.withLock { place in log.look { place.read(lane, atMost: limit, of: $0) } }
+            if !entries.isEmpty { return entries }
+            try await log.untilChanged(since: seen)
         }
+    }
+
+    func acknowledge(through position: LogPosition) { acknowledge(.backlog, through: position) }
+
+    func acknowledge(_ lane: LogLane, through position: LogPosition) {
+        let refused = place.withLock { $0.acknowledge(lane, through: Int(clamping: position.rawValue)) }
         log.didRefuse(refused, by: name)
     }
 
     func refuse(_ position: LogPosition) {
         place.withLock { place in
-            if position.rawValue > UInt64(place.acknowledged), position.rawValue <= UInt64(place.next) { place.refused.insert(position) }
+            let number = Int(clamping: position.rawValue)
+            let isRead = number <= place.read || place.live.map { number > $0.start && number <= $0.read } ?? false
+            if isRead, place.isPending(number) { place.refused.insert(position) }
         }
+    }
+
+    func beginLiveLane() -> Bool {
+        place.withLock { place in
+            let newest = log.look { $0.count }
+            place.live = (newest, newest)
+        }
+        log.wake()
+        return true
     }
 
     func rewind() {
         place.withLock { place in
-            place.next = place.acknowledged
+            place.read = place.acknowledged
+            place.live = nil
             place.refused = []
         }
+        log.wake()
     }
 
     func connectionLost(at time: Timestamp) { log.connectionLost(name, at: time) }
     func connectionRestored(at time: Timestamp) { log.connectionRestored(name, at: time) }
 
-    var pendingSamples: UInt64 { log.samples(from: place.withLock { $0.acknowledged }) }
+    var pendingSamples: UInt64 { pending(through: .max).samples }
+
+    var backlog: LogBacklog { pending(through: place.withLock { $0.live?.start } ?? .max) }
+
+    private func pending(through end: Int) -> LogBacklog {
+        let batches = place.withLock { place in
+            log.look { batches in
+                (place.acknowledged..<max(place.acknowledged, min(end, batches.count)))
+                    .compactMap { place.isPending($0 + 1) ? batches[$0] : nil }
+            }
+        }
+        return LogBacklog(samples: batches.reduce(0) { $0 + log.samples(of: $1) }, oldest: batches.first?.time)
+    }
 }

@@ -42,6 +42,9 @@ struct PayloadEncoder {
     /// What a subscriber must know before the first data.
     mutating func births(at time: Timestamp) -> [MQTTSession.Message] { (edgeNode?.births(at: time) ?? []).map(Self.message) }
 
+    /// What hosts must hear of devices that went to another cluster.
+    mutating func deaths(at time: Timestamp) -> [MQTTSession.Message] { (edgeNode?.departures(at: time) ?? []).map(Self.message) }
+
     /// What the broker's message asks for.
     func command(topic: String, payload: [UInt8]) -> EdgeCommand {
         edgeNode?.command(topic: topic, payload: payload) ?? .ignored(reason: "this route takes no commands")

@@ -8,16 +8,31 @@ package struct RouteConfiguration: Sendable, Hashable {
         package var host: String
         package var port: UInt16
         package var isTLS: Bool
+        /// Its share of the devices where they are spread by weight.
+        package var weight: Int
 
-        package init(name: String, host: String, port: UInt16, isTLS: Bool = true) {
+        package init(name: String, host: String, port: UInt16, isTLS: Bool = true, weight: Int = 1) {
             self.name = name
             self.host = host
             self.port = port
             self.isTLS = isTLS
+            self.weight = weight
         }
 
         /// `host:port`, with brackets around an IPv6 address.
         package var address: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    }
+
+    /// How several clusters share the work.
+    package enum Failover: String, Sendable, Hashable, CaseIterable {
+        /// One cluster at a time: the first that can be reached, in the order given.
+        case ordered
+        /// All are connected; all devices go through the one that answers fastest.
+        case latencyAware
+        /// All are connected; devices are spread by weight.
+        case weighted
+        /// All are connected; each gets everything, at its own pace.
+        case mirror
     }
 
     /// The form of the messages.
@@ -51,8 +66,9 @@ package struct RouteConfiguration: Sendable, Hashable {
 
     package var name: String
     package var site: String
-    /// In order of preference: the next is tried when one cannot be reached.
+    /// In order of preference, where the order counts.
     package var clusters: [Cluster]
+    package var failover: Failover
     package var payload: Payload
     package var tls: TLS?
     /// Most messages that are sent and not yet acknowledged.
@@ -71,16 +87,29 @@ package struct RouteConfiguration: Sendable, Hashable {
     package var documentBytesMax: Int
     package var backoffInitial: Duration
     package var backoffMaximum: Duration
+    /// How much may be sent, and when.
+    package var delivery: DeliveryRules
+    /// How often a connection is looked after: no acknowledgement for so long, while some are due, is a failed probe.
+    package var probeInterval: Duration
+    /// How long a cluster that was lost must stand before devices go back to it.
+    package var recoveryTimeout: Duration
+    /// How long devices wait at the start for their own cluster to connect.
+    package var settleTime: Duration
+    /// Data older than this no longer counts as fresh: the live lane begins anew, and what has piled up follows as backlog.
+    package var liveLagMax: Duration
 
     package init(
-        name: String, site: String, clusters: [Cluster], payload: Payload, tls: TLS?, inFlight: Int = 64,
+        name: String, site: String, clusters: [Cluster], failover: Failover = .ordered, payload: Payload, tls: TLS?, inFlight: Int = 64,
         inFlightBytes: Int = 4 << 20, keepAlive: Duration = .seconds(30), clientID: String, epoch: UInt32, gatewayVersion: String = "",
         connectTimeout: Duration = .seconds(15), documentBytesMax: Int = RouteConfiguration.documentBytesMax,
-        backoffInitial: Duration = .milliseconds(500), backoffMaximum: Duration = .seconds(30)
+        backoffInitial: Duration = .milliseconds(500), backoffMaximum: Duration = .seconds(30), delivery: DeliveryRules = DeliveryRules(),
+        probeInterval: Duration = .seconds(10), recoveryTimeout: Duration = .seconds(30), settleTime: Duration = .seconds(2),
+        liveLagMax: Duration = .seconds(10)
     ) {
         self.name = name
         self.site = site
         self.clusters = clusters
+        self.failover = failover
         self.payload = payload
         self.tls = tls
         self.inFlight = inFlight
@@ -93,6 +122,11 @@ package struct RouteConfiguration: Sendable, Hashable {
         self.documentBytesMax = documentBytesMax
         self.backoffInitial = backoffInitial
         self.backoffMaximum = backoffMaximum
+        self.delivery = delivery
+        self.probeInterval = probeInterval
+        self.recoveryTimeout = recoveryTimeout
+        self.settleTime = settleTime
+        self.liveLagMax = liveLagMax
     }
 
     /// The most messages in flight that a route may have: packet identifiers are 16 bits wide (MQTT 3.1.1, 2.3.1).
@@ -124,7 +158,18 @@ package struct RouteConfiguration: Sendable, Hashable {
         try require(
             (1...Self.documentBytesMax).contains(documentBytesMax),
             "documentBytesMax is \(documentBytesMax), but must be 1 to \(Self.documentBytesMax)")
+        try require(
+            probeInterval > .zero && recoveryTimeout > .zero && settleTime >= .zero && liveLagMax > .zero,
+            "probeInterval, recoveryTimeout and liveLagMax are \(probeInterval), \(recoveryTimeout) and \(liveLagMax), but must be positive")
+        try require(
+            (1...100).contains(delivery.backlogSharePercent),
+            "the backlog's share is \(delivery.backlogSharePercent) %, but must be 1 to 100 %")
+        for (what, value) in [
+            ("bytesPerSecond", delivery.bytesPerSecond), ("backlogBytesPerSecond", delivery.backlogBytesPerSecond),
+            ("bytesPerDay", delivery.bytesPerDay),
+        ] { try require(value.map { $0 > 0 } ?? true, "\(what) is \(value ?? 0), but must be positive") }
         for cluster in clusters {
+            try require(cluster.weight >= 0, "cluster \(cluster.name) has the weight \(cluster.weight), but must have none below 0")
             try require(
                 !cluster.host.isEmpty && cluster.port > 0,
                 "cluster \(cluster.name) has the address \(cluster.address), but needs host and port")

@@ -2,7 +2,7 @@ internal import GatewayCore
 internal import Synchronization
 internal import Telemetry
 
-/// What one connection of a route knows, shared between the route's task and the connection's thread.
+/// What one connection of a cluster knows, shared between the cluster's tasks and the connection's thread.
 final class RouteSession: Sendable {
     enum Stage: Sendable, Equatable {
         case connecting
@@ -14,7 +14,6 @@ final class RouteSession: Sendable {
 
     struct State {
         var stage = Stage.connecting
-        var window: InFlightWindow
         var error: GatewayError?
         /// After the route let go of the connection: what it still reports counts no more.
         var isClosed = false
@@ -23,18 +22,13 @@ final class RouteSession: Sendable {
         var lastRebirth: MonotonicInstant?
     }
 
-    let state: Mutex<State>
+    let state = Mutex(State())
     /// The stage changed.
     let stageChanged = Gate()
-    /// The window may have room again.
-    let hasRoom = Gate()
     /// Samples from before are history for the subscriber.
     private let startedAt: ClockStamp
 
-    init(window: InFlightWindow, startedAt: ClockStamp) {
-        state = Mutex(State(window: window))
-        self.startedAt = startedAt
-    }
+    init(startedAt: ClockStamp) { self.startedAt = startedAt }
 
     /// Whether a batch was taken before the connection was made. Times that the same clock did not tell cannot be compared: then the
     /// answer is no, and whether the batch comes from disk has to do.
@@ -42,12 +36,15 @@ final class RouteSession: Sendable {
 
     var stage: Stage { state.withLock { $0.stage } }
     var error: GatewayError? { state.withLock { $0.error } }
+    var isOpen: Bool { state.withLock { !$0.isClosed } }
+
+    /// Nothing that the connection still reports counts any more.
+    func close() { state.withLock { $0.isClosed = true } }
 
     /// Moves on, never back from the end.
     func enter(_ stage: Stage) {
         state.withLock { if $0.stage != .ended { $0.stage = stage } }
         stageChanged.notify()
-        hasRoom.notify()
     }
 
     /// Returns when the stage is no longer `stage`; throws `CancellationError`.
@@ -57,10 +54,5 @@ final class RouteSession: Sendable {
             if !stages.contains(stage) { return stage }
             try await stageChanged.wait()
         }
-    }
-
-    /// Returns when another entry may be sent; throws `CancellationError`.
-    func untilRoom() async throws {
-        while !state.withLock({ $0.window.hasRoom }) { try await hasRoom.wait() }
     }
 }

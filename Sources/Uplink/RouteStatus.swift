@@ -52,18 +52,29 @@ package struct RouteStatus: Sendable, Hashable {
     /// Failures in a row.
     package var retryCount = 0
 
+    /// Each cluster of the route, in the order of the configuration.
+    package var clusters: [ClusterStatus] = []
+    /// What is fresh, and what had piled up: totals since the start of the process.
+    package var live = LaneStatus()
+    package var backlogLane = LaneStatus()
+    /// What has piled up and is not acknowledged; of a mirror, the largest of its clusters.
+    package var backlog = BacklogStatus()
+    /// How often fresh data fell behind, so that the live lane began anew.
+    package var liveLaneRestarts: UInt64 = 0
+
     package init() {}
+
+    /// Payload bytes per sample since the start of the process; `nil` before the first.
+    package var bytesPerSample: Double? { publishedSamples == 0 ? nil : Double(publishedBytes) / Double(publishedSamples) }
 
     /// When the next attempt is due, while the route waits.
     package var nextRetry: Timestamp? {
         if case .backingOff(let time) = state { time } else { nil }
     }
 
-    mutating func measured(_ roundTrip: Duration) {
-        guard let mean = self.roundTrip else {
-            self.roundTrip = roundTrip
-            return
-        }
-        self.roundTrip = .nanoseconds(mean.nanoseconds + (roundTrip.nanoseconds - mean.nanoseconds) / 16)
+    /// The exponentially weighted mean with weight 1/16.
+    static func mean(_ mean: Duration?, _ new: Duration) -> Duration {
+        guard let mean else { return new }
+        return .nanoseconds(mean.nanoseconds + (new.nanoseconds - mean.nanoseconds) / 16)
     }
 }

@@ -1,0 +1,403 @@
+internal import GatewayCore
+internal import Logging
+internal import Sparkplug
+internal import Synchronization
+internal import Telemetry
+
+/// One cluster of a route: connects to its broker, and publishes what its feed gives it.
+///
+/// It has an encoder of its own, and in Sparkplug so an edge node's session of its own: each broker sees a whole and orderly node.
+final class ClusterConnection: Sendable {
+    enum Outcome {
+        case notConnected(any Error)
+        case lost(any Error, after: Duration)
+    }
+
+    let index: Int
+    let cluster: RouteConfiguration.Cluster
+    private let context: RouteContext
+    private let logger: Logger
+    private let encoder: Mutex<PayloadEncoder>
+    /// The present connection, for what is told outside of its events.
+    private let present = Mutex<(session: RouteSession, connection: MQTTSession)?>(nil)
+    /// Ties the log lines of one outage together.
+    private let outage = Mutex<TraceID?>(nil)
+
+    /// Rebirth commands are obeyed at most this often.
+    static let rebirthInterval = Duration.seconds(1)
+
+    /// Throws a `GatewayError` for a topic, group or node that cannot be.
+    init(_ index: Int, _ context: RouteContext) throws(GatewayError) {
+        self.index = index
+        self.context = context
+        cluster = context.configuration.clusters[index]
+        var logger = context.logger
+        logger[metadataKey: "cluster"] = "\(cluster.name)"
+        self.logger = logger
+        encoder = Mutex(try PayloadEncoder(context.configuration))
+    }
+
+    private var configuration: RouteConfiguration { context.configuration }
+    private var time: any TimeSource { context.time }
+
+    // MARK: - Streams
+
+    /// Tells of a stream before it has samples, so that the first births have it.
+    func register(_ stream: StreamID, _ descriptor: StreamDescriptor) { encoder.withLock { $0.register(stream, descriptor) } }
+
+    /// Says which streams go through this cluster from now on, and takes leave of devices that do not any more.
+    func retain(_ streams: Set<StreamID>) {
+        encoder.withLock { encoder in
+            encoder.retain(streams)
+            let present = present.withLock { $0 }
+            guard let present, present.session.stage == .ready else { return }
+            let deaths = encoder.deaths(at: time.utc)
+            if !deaths.isEmpty { present.connection.publish(deaths) }
+        }
+    }
+
+    // MARK: - One connection
+
+    /// One connection, from the attempt to the end. Throws `CancellationError`.
+    func serve(_ feed: LogFeed) async throws -> Outcome {
+        try Task.checkCancellation()
+        context.update(index) { one, route in
+            one.state = .connecting
+            if route.state != .connected {
+                route.cluster = cluster.name
+                route.broker = cluster.address
+            }
+        }
+        do {
+            if cluster.isTLS { try context.preflight() }
+        } catch {
+            if error.isCancellation { throw error }
+            return didNotConnect(
+                feed,
+                GatewayError(
+                    .certificateInvalid, resource: configuration.resource, operation: "check files",
+                    "the files of this route cannot work yet", time: time.utc, cause: error))
+        }
+        let session = RouteSession(startedAt: time.stamp)
+        let will = encoder.withLock { $0.connecting(at: time.utc) }
+        let connection = MQTTSession(
+            MQTTSession.Parameters(
+                resource: configuration.resource, cluster: cluster, tls: cluster.isTLS ? configuration.tls : nil,
+                clientID: configuration.clientID, keepAliveSeconds: Int32(configuration.keepAlive.inSeconds), will: will),
+            time: time
+        ) { [self, weak feed] event, connection in
+            // Weak: the connection's thread may outlive this run by as long as it takes to resolve a name, and only one may have the cursor.
+            if let feed { handle(event, session, connection, feed) }
+        }
+        present.withLock { $0 = (session, connection) }
+        connection.start()
+        defer {
+            connection.abandon()
+            session.close()
+            present.withLock { $0 = nil }
+        }
+        guard try await isConnected(session) else {
+            let timeout = GatewayError(
+                .timedOut, resource: "\(configuration.resource), cluster \(cluster.name) (\(cluster.address))", operation: "connect",
+                "no connection after \(configuration.connectTimeout); does a firewall drop the packets, or does the broker hang?",
+                time: time.utc)
+            connection.abandon()
+            session.close()
+            return didNotConnect(feed, session.error ?? timeout)
+        }
+        let since = time.now
+        didConnect()
+        defer { didEnd(session, connection, feed) }
+        do {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await self.publish(from: feed, session, connection) }
+                group.addTask { try await self.watch(session, connection, feed) }
+                group.addTask { _ = try await session.leave(.connected, .ready, .connecting) }
+                // Whoever ends first ends the others.
+                defer { group.cancelAll() }
+                try await group.next()
+            }
+        } catch {
+            if Task.isCancelled { await sayGoodbye(connection, session, death: will) }
+            throw error
+        }
+        try Task.checkCancellation()
+        let lost = GatewayError(
+            .connectionLost, resource: configuration.resource, operation: "connection", "the connection ended", time: time.utc)
+        return .lost(session.error ?? lost, after: since.duration(to: time.now))
+    }
+
+    private func didNotConnect(_ feed: LogFeed, _ error: any Error) -> Outcome {
+        feed.didFailToConnect(index, isLasting: !error.isRetryable)
+        context.update(index) { one, _ in one.state = .stopped }
+        return .notConnected(error)
+    }
+
+    /// Nothing that the connection still reports counts from here on; what was on its way goes another way.
+    private func didEnd(_ session: RouteSession, _ connection: MQTTSession, _ feed: LogFeed) {
+        connection.abandon()
+        session.close()
+        context.update(index) { one, route in
+            one.state = .stopped
+            one.inFlight = 0
+            one.connectedSince = nil
+            one.tlsVersion = nil
+            one.cipher = nil
+            guard route.cluster == cluster.name else { return }
+            route.connectedSince = nil
+            route.tlsVersion = nil
+            route.cipher = nil
+        }
+        if !Task.isCancelled { feed.didLoseConnection(index) }
+    }
+
+    /// Whether the broker accepted us in time. Throws `CancellationError`.
+    private func isConnected(_ session: RouteSession) async throws -> Bool {
+        let timeout = configuration.connectTimeout
+        return try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask { try await session.leave(.connecting, .connected) == .ready }
+            group.addTask { [time] in
+                try await time.sleep(for: timeout)
+                return false
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? false
+        }
+    }
+
+    private func didConnect() {
+        let now = time.utc
+        let status = context.update(index) { one, route in
+            // With several clusters at once only a cluster that comes again is a reconnection.
+            if configuration.failover == .ordered ? route.connections > 0 : one.connections > 0 { route.reconnects += 1 }
+            route.connections += 1
+            one.connections += 1
+            one.state = .connected
+            one.connectedSince = now
+            one.lastError = []
+            one.lastErrorTime = nil
+            one.retryCount = 0
+            route.cluster = one.name
+            route.broker = one.broker
+            route.connectedSince = now
+            route.tlsVersion = one.tlsVersion
+            route.cipher = one.cipher
+            route.tellNewestError(keepsOthers: configuration.failover != .ordered)
+            return one
+        }
+        var metadata: Logger.Metadata = [
+            "broker": "\(cluster.address)", "tls": "\(status.tlsVersion ?? "none")", "cipher": "\(status.cipher ?? "none")",
+        ]
+        let ended = outage.withLock { outage in
+            defer { outage = nil }
+            return outage
+        }
+        if let ended { metadata["trace_id"] = "\(ended)" }
+        logger.info("connected", metadata: metadata)
+    }
+
+    /// Says once per kind of trouble what is wrong; the attempts in between are for `debug`.
+    func report(_ error: any Error, _ failures: Int, _ next: RouteMachine.Action) {
+        let chain = error.chain
+        let now = time.utc
+        let isNew = context.update(index) { one, route in
+            let isNew = one.lastError.first != chain.first
+            one.lastError = chain
+            one.lastErrorTime = now
+            one.retryCount = failures
+            route.lastError = chain
+            route.lastErrorTime = now
+            route.retryCount = failures
+            return isNew
+        }
+        let trace = outage.withLock { outage in
+            let trace = outage ?? TraceID()
+            outage = trace
+            return trace
+        }
+        logger.log(
+            level: isNew ? .warning : .debug, "not connected",
+            metadata: [
+                "error_chain": .chain(of: error), "retry_count": "\(failures)", "next": "\(next)", "trace_id": "\(trace)",
+            ])
+    }
+
+    /// An orderly end: the node's death is published by us, because the broker forgets the will at DISCONNECT (MQTT 3.1.1, 3.14.4).
+    private func sayGoodbye(_ connection: MQTTSession, _ session: RouteSession, death: MQTTSession.Message?) async {
+        if let death { connection.publish([death]) }
+        connection.finish()
+        while session.stage != .ended { await session.stageChanged.untilNotified() }
+    }
+
+    /// Looks after the acknowledgements, and gives the connection up when they stay away. Throws `CancellationError`.
+    private func watch(_ session: RouteSession, _ connection: MQTTSession, _ feed: LogFeed) async throws {
+        while true {
+            try await time.sleep(for: configuration.probeInterval)
+            guard let silence = feed.probe(index) else { continue }
+            session.state.withLock {
+                $0.error = GatewayError(
+                    .timedOut, resource: "\(configuration.resource), cluster \(cluster.name) (\(cluster.address))", operation: "publish",
+                    "no acknowledgement for \(Int(silence.inSeconds)) s, though messages wait for one", time: time.utc)
+            }
+            connection.abandon()
+            return
+        }
+    }
+
+    // MARK: - Publishing
+
+    /// Sends what the feed gives, until the task is cancelled. Throws `CancellationError`.
+    private func publish(from feed: LogFeed, _ session: RouteSession, _ connection: MQTTSession) async throws {
+        let wake = feed.wakes[index]
+        while true {
+            try Task.checkCancellation()
+            let (items, retryAfter) = feed.take(for: index)
+            if !items.isEmpty {
+                send(items, session, connection, feed)
+            } else if let retryAfter {
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { try await wake.wait() }
+                    group.addTask { [time] in try await time.sleep(for: retryAfter) }
+                    defer { group.cancelAll() }
+                    try await group.next()
+                }
+            } else {
+                try await wake.wait()
+            }
+        }
+    }
+
+    private func send(_ items: [DeliveryWindow.Item], _ session: RouteSession, _ connection: MQTTSession, _ feed: LogFeed) {
+        var count = 0
+        var bytes = 0
+        var lanes = (live: LaneStatus(), backlog: LaneStatus())
+        // One lock over encoding and sending: the sequence numbers of Sparkplug must arrive in their order, births in between.
+        encoder.withLock { encoder in
+            let now = time.utc
+            var outgoing: [MQTTSession.Message] = []
+            for item in items {
+                guard let descriptor = context.log.descriptor(of: item.batch.stream) else { continue }
+                do throws(GatewayError) {
+                    let messages = try encoder.messages(
+                        for: item.batch, descriptor, isHistorical: item.isBacklog || item.isFromDisk || session.isOlder(item.batch), at: now)
+                    let size = messages.reduce(0) { $0 + $1.payload.count }
+                    let awaited = messages.count { $0.qualityOfService > 0 }
+                    guard feed.sending(item, by: index, awaited: awaited, bytes: size) else { continue }
+                    for message in messages {
+                        outgoing.append(message)
+                        if message.qualityOfService > 0 { outgoing[outgoing.count - 1].ticket = item.ticket }
+                    }
+                    count += messages.count
+                    bytes += size
+                    lanes.live.add(messages.count, size, item, isBacklog: false)
+                    lanes.backlog.add(messages.count, size, item, isBacklog: true)
+                } catch {
+                    feed.refuse(item, by: index, error)
+                }
+            }
+            // Before they can be acknowledged.
+            let inFlight = feed.inFlight(to: index)
+            context.update(index) { one, route in
+                one.inFlight = inFlight
+                one.publishedMessages += UInt64(count)
+                one.publishedBytes += UInt64(bytes)
+                one.publishedSamples += lanes.live.publishedSamples + lanes.backlog.publishedSamples
+                route.publishedMessages += UInt64(count)
+                route.publishedBytes += UInt64(bytes)
+                route.publishedSamples += lanes.live.publishedSamples + lanes.backlog.publishedSamples
+                route.live.add(lanes.live)
+                route.backlogLane.add(lanes.backlog)
+            }
+            if !outgoing.isEmpty { connection.publish(outgoing) }
+        }
+    }
+
+    // MARK: - On the connection's thread
+
+    private func handle(_ event: MQTTSession.Event, _ session: RouteSession, _ connection: MQTTSession, _ feed: LogFeed) {
+        switch event {
+        case .connected(let tlsVersion, let cipher):
+            context.update(index) { one, _ in
+                one.tlsVersion = tlsVersion
+                one.cipher = cipher
+            }
+            let topics = encoder.withLock { $0.commandTopics }
+            session.state.withLock { $0.subscriptions = topics.count }
+            session.enter(.connected)
+            if topics.isEmpty { begin(session, connection, feed) } else { connection.subscribe(topics) }
+        case .subscribed:
+            let isLast = session.state.withLock { state in
+                state.subscriptions -= 1
+                return state.subscriptions == 0
+            }
+            if isLast { begin(session, connection, feed) }
+        case .acknowledged(let ticket):
+            if session.isOpen { feed.acknowledge(ticket, by: index) }
+        case .message(let topic, let payload): obey(topic, payload, session, connection)
+        case .ended(let error):
+            session.state.withLock { $0.error = error ?? $0.error }
+            session.enter(.ended)
+        }
+    }
+
+    /// The broker is ready for us: births first, then data.
+    private func begin(_ session: RouteSession, _ connection: MQTTSession, _ feed: LogFeed) {
+        guard session.isOpen else { return }
+        feed.didConnect(index)
+        publishBirths(connection)
+        session.enter(.ready)
+    }
+
+    private func publishBirths(_ connection: MQTTSession) {
+        encoder.withLock { connection.publish($0.births(at: time.utc)) }
+    }
+
+    private func obey(_ topic: String, _ payload: [UInt8], _ session: RouteSession, _ connection: MQTTSession) {
+        switch encoder.withLock({ $0.command(topic: topic, payload: payload) }) {
+        case .rebirth:
+            let now = time.now
+            let isDue = session.state.withLock { state in
+                guard state.stage == .ready, state.lastRebirth.map({ $0.duration(to: now) >= Self.rebirthInterval }) ?? true else {
+                    return false
+                }
+                state.lastRebirth = now
+                return true
+            }
+            guard isDue else { return logger.debug("rebirth command ignored: the last one was just obeyed") }
+            context.update { $0.rebirths += 1 }
+            publishBirths(connection)
+        case .write(let device, let metric, _):
+            context.update { $0.refusedCommands += 1 }
+            logger.warning("write command refused: this gateway does not write", metadata: ["device": "\(device)", "metric": "\(metric)"])
+        case .ignored(let reason):
+            context.update { $0.refusedCommands += 1 }
+            logger.debug("command ignored", metadata: ["topic": "\(topic)", "reason": "\(reason)"])
+        }
+    }
+}
+
+extension LaneStatus {
+    fileprivate mutating func add(_ messages: Int, _ bytes: Int, _ item: DeliveryWindow.Item, isBacklog: Bool) {
+        guard item.isBacklog == isBacklog else { return }
+        publishedMessages += UInt64(messages)
+        publishedBytes += UInt64(bytes)
+        publishedSamples += item.samples
+    }
+
+    fileprivate mutating func add(_ other: LaneStatus) {
+        publishedMessages += other.publishedMessages
+        publishedBytes += other.publishedBytes
+        publishedSamples += other.publishedSamples
+    }
+}
+
+extension RouteStatus {
+    /// After a connection: what troubles other clusters still, or nothing.
+    fileprivate mutating func tellNewestError(keepsOthers: Bool) {
+        let newest = keepsOthers ? clusters.filter { !$0.lastError.isEmpty && $0.state != .connected && $0.name != cluster }
+            .max { ($0.lastErrorTime ?? Timestamp(nanoseconds: 0)) < ($1.lastErrorTime ?? Timestamp(nanoseconds: 0)) } : nil
+        lastError = newest?.lastError ?? []
+        lastErrorTime = newest?.lastErrorTime
+        retryCount = newest?.retryCount ?? 0
+    }
+}

@@ -294,26 +294,24 @@ actor Committer {
     }
 
     private func remove(_ segment: Segment) throws(GatewayError) {
-        var contents: [SegmentWalk.Content]?
-        let isReadWithin = core.state.withLock { state in
-            state.cursors.contains { $0.acknowledged >= segment.base && $0.acknowledged < segment.end }
-        }
-        if isReadWithin {
-            do throws(GatewayError) {
-                contents = try SegmentWalk.contents(of: segment, journal: configuration.journal, catalogue: core.descriptor)
-            } catch  where error.code == .notFound {
-                contents = [SegmentWalk.Content(last: segment.end, isHole: true, tallies: [:])]
+        var contents: [UInt64: [SegmentWalk.Content]] = [:]
+        while true {
+            // A cursor may have come into the segment since the last look.
+            let due = core.wake(nil) { [contents] state in
+                let due = state.looksDue(before: contents)
+                if due.isEmpty { state.removeOldestSegment(contents: contents) }
+                return due
+            }
+            if due.isEmpty { break }
+            for segment in due {
+                do throws(GatewayError) {
+                    contents[segment.number] = try SegmentWalk.contents(
+                        of: segment, journal: configuration.journal, catalogue: core.descriptor)
+                } catch  where error.code == .notFound {
+                    contents[segment.number] = [SegmentWalk.Content(first: segment.base, last: segment.end, isHole: true, tallies: [:])]
+                }
             }
         }
-        let entries = contents
-        let isRemoved = core.state.withLock { state in
-            // A cursor may have come into the segment since; then its contents have to be read first.
-            let isReadWithin = state.cursors.contains { $0.acknowledged >= segment.base && $0.acknowledged < segment.end }
-            guard entries != nil || !isReadWithin else { return false }
-            state.removeOldestSegment(entries: entries)
-            return true
-        }
-        guard isRemoved else { return try remove(segment) }
         statistics.withLock { $0.removedSegments += 1 }
         leaving.append(segment)
         try removeLeaving()

@@ -6,7 +6,11 @@ internal import Telemetry
 actor DiskReading {
     private let thread: DedicatedThread
     private let core: LogCore
-    private var walks: [String: SegmentWalk] = [:]
+    private struct Reader: Hashable {
+        var cursor: Int
+        var lane: LogLane
+    }
+    private var walks: [Reader: SegmentWalk] = [:]
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -18,33 +22,47 @@ actor DiskReading {
     /// Bytes of values after which one read ends, whatever its limit.
     private static let bytesMax = 4 << 20
 
-    /// Entries of the first segment that has any beyond `position`, with how far the reader has come: it may have come further than
-    /// the last entry, over positions that hold nothing.
-    func items(for cursor: String, at index: Int, after position: UInt64, segments: [Segment], atMost limit: Int) throws(GatewayError)
-        -> Read
+    /// Entries of the first segment that has any of these positions, handed over to a cursor's reader; none where its place has moved
+    /// meanwhile, or they hold nothing.
+    func entries(for cursor: Int, _ lane: LogLane, _ positions: PositionRange, segments: [Segment], atMost limit: Int) throws(GatewayError)
+        -> [LogEntry]
     {
-        guard let segment = segments.first(where: { $0.end > position }) else {
+        let read = try items(for: Reader(cursor: cursor, lane: lane), positions, segments: segments, atMost: limit)
+        return core.state.withLock { $0.deliver(read, to: cursor, lane, after: positions.after) }
+    }
+
+    /// With how far the reader has come: it may have come further than the last entry, over positions that hold nothing.
+    private func items(for reader: Reader, _ positions: PositionRange, segments: [Segment], atMost limit: Int) throws(GatewayError) -> Read
+    {
+        guard let segment = segments.first(where: { $0.end > positions.after }) else {
             // The catalogue or the whole journal was lost: nothing is left to read before the memory begins.
-            return Read(items: [], through: core.state.withLock { $0.tail.entries.first.map { $0.first - 1 } ?? $0.last })
+            let end = core.state.withLock { $0.tail.entries.first.map { $0.first - 1 } ?? $0.last }
+            return Read(items: [], through: min(end, positions.through))
         }
         let walk: SegmentWalk
         // The same file: what was sealed meanwhile is read on from its block.
-        if let open = walks[cursor], open.segment.fileName == segment.fileName, open.place <= position,
+        if let open = walks[reader], open.segment.fileName == segment.fileName, open.place <= positions.after,
             open.segment.isMissing == segment.isMissing
         {
             open.extend(to: segment)
             walk = open
         } else {
             walk = try SegmentWalk(segment, journal: core.journal, catalogue: core.descriptor)
-            walks[cursor] = walk
+            walks[reader] = walk
         }
-        var read = Read(items: [], through: position)
+        var read = Read(items: [], through: positions.after)
         var bytes = 0
-        while read.items.count < limit, bytes < DiskReading.bytesMax {
-            guard let entry = try walk.next(after: read.through) else {
-                read.through = max(read.through, segment.end)
-                if segment.number != segments.last?.number { walks[cursor] = nil }
+        while read.items.count < limit, bytes < DiskReading.bytesMax, read.through < positions.through {
+            guard var entry = try walk.next(after: read.through) else {
+                read.through = min(max(read.through, segment.end), positions.through)
+                if segment.number != segments.last?.number { walks[reader] = nil }
                 break
+            }
+            if entry.last > positions.through {
+                // Damage may reach beyond the lane's end; whole entries never do.
+                read.through = positions.through
+                guard entry.first <= positions.through else { break }
+                entry.last = positions.through
             }
             read.through = entry.last
             switch entry.content {
@@ -53,7 +71,7 @@ actor DiskReading {
                 read.items.append((entry.last, .batch(batch)))
             case .loss(let loss): read.items.append((entry.last, .gap(loss.tallies)))
             case .hole:
-                let missing = try missing(in: segment, beyond: entry, to: cursor, after: read.items)
+                let missing = try missing(in: segment, beyond: entry, to: reader.cursor, after: read.items)
                 if !missing.isEmpty { read.items.append((entry.last, .gap(missing))) }
             }
         }
@@ -72,13 +90,13 @@ actor DiskReading {
     /// What a hole stands for: all that is due to the cursor in this segment and cannot be read any more. Told of at the first hole
     /// that the cursor comes by; later holes stand for nothing more.
     private func missing(
-        in segment: Segment, beyond hole: SegmentEntry, to name: String, after items: [(position: UInt64, content: Read.Content)]
+        in segment: Segment, beyond hole: SegmentEntry, to cursor: Int, after items: [(position: UInt64, content: Read.Content)]
     ) throws(GatewayError) -> StreamTallies {
-        let (due, tagCounts) = core.state.withLock { state -> (StreamTallies, [Int]) in
-            guard let cursor = state.cursors.first(where: { $0.name == name }) else { return ([:], []) }
-            let tagCounts = state.tagCounts
-            let read = cursor.unacknowledged { tagCounts[Int($0.rawValue)] }
-            return (state.due(to: cursor, in: segment).subtracting(read), tagCounts)
+        let (pending, tagCounts) = core.state.withLock { state in
+            (state.pendingCount(of: state.cursors[cursor], isGivenTaken: true), state.tagCounts)
+        }
+        let contents = { (segment: Segment) throws(GatewayError) in
+            try SegmentWalk.contents(of: segment, journal: self.core.journal, catalogue: self.core.descriptor)
         }
         var met = StreamTallies()
         for item in items {
@@ -88,12 +106,11 @@ actor DiskReading {
             case .gap(let tallies): met += tallies
             }
         }
-        let contents = try SegmentWalk.contents(of: segment, journal: core.journal, catalogue: core.descriptor)
-        for entry in contents where entry.last > hole.last { met += entry.tallies }
-        return due.subtracting(met)
+        for entry in try contents(segment) where entry.last > hole.last && !pending.taken.contains(entry.last) { met += entry.tallies }
+        return try pending.due(in: segment, contents).subtracting(met)
     }
 
-    func close(_ cursor: String) { walks[cursor] = nil }
+    func close(_ cursor: Int) { for lane in LogLane.allCases { walks[Reader(cursor: cursor, lane: lane)] = nil } }
 
     /// The ledger of the log as it stands: what is pending is counted by walking through the entries.
     func ledger() throws(GatewayError) -> Ledger {

@@ -4,9 +4,10 @@ internal import Telemetry
 struct LedgerView {
     struct Cursor {
         var name: String
-        var position: UInt64
-        var tallies: [StreamID: CursorTally]
-        var outages: OutageBook
+        var settled: PositionSet
+        var account: CursorAccount
+        /// Of the account: what is on disk.
+        var settledOnDisk: StreamTallies
     }
     struct Stream {
         var id: StreamID
@@ -35,8 +36,11 @@ struct LedgerView {
             }
         }
         cursors = state.cursors.map {
-            let account = $0.currentAccount(tagCount: state.tagCount)
-            return Cursor(name: $0.name, position: $0.acknowledged, tallies: account.tallies, outages: account.outages)
+            var cursor = $0
+            cursor.fold(durable: state.durable, tagCount: state.tagCount)
+            return Cursor(
+                name: cursor.name, settled: cursor.settled, account: cursor.currentAccount(tagCount: state.tagCount),
+                settledOnDisk: cursor.account.settled)
         }
         segments = state.segments
         runs = state.runs
@@ -63,7 +67,10 @@ struct LedgerView {
                 gone: stream.gone, thinned: stream.thinned)
         }
         cursors = stored.cursors.map {
-            Cursor(name: $0.key, position: $0.value.position, tallies: $0.value.tallies, outages: $0.value.outages)
+            let account = CursorAccount(tallies: $0.value.tallies, outages: $0.value.outages, settledAhead: $0.value.settledAhead)
+            return Cursor(
+                name: $0.key, settled: PositionSet(through: $0.value.position, ranges: $0.value.ahead), account: account,
+                settledOnDisk: account.settled)
         }
         segments = stored.segments
         runs = stored.runs
@@ -82,23 +89,13 @@ struct LedgerView {
     /// What a cursor has before it, counted by walking through the entries.
     private func pending(of cursor: Cursor, journal: String) throws(GatewayError) -> StreamTallies {
         let descriptors = Dictionary(streams.map { ($0.id, $0.descriptor) }, uniquingKeysWith: { $1 })
-        var pending = StreamTallies()
-        for (index, segment) in segments.enumerated() {
-            pending += try SegmentWalk.tallies(of: segment, after: cursor.position, journal: journal) {
-                descriptors[$0]
-            } due: {
-                due(to: cursor, through: index)
-            }
+        let stored = Dictionary(streams.map { ($0.id, $0.durable) }, uniquingKeysWith: { $1 })
+        let count = PendingCount(stored: stored, done: cursor.settledOnDisk, taken: cursor.settled, segments: segments)
+        var pending = try count.total { segment throws(GatewayError) in
+            try SegmentWalk.contents(of: segment, journal: journal) { descriptors[$0] }
         }
-        for entry in uncommitted where entry.last > cursor.position { pending += entry.tallies }
+        for entry in uncommitted where !cursor.settled.contains(entry.last) { pending += entry.tallies }
         return pending
-    }
-
-    /// What a cursor is still to be told of through the end of a segment: what was stored until then, less what it is done with.
-    private func due(to cursor: Cursor, through index: Int) -> StreamTallies {
-        var due = Dictionary(streams.map { ($0.id, $0.durable) }, uniquingKeysWith: { $1 })
-        for later in segments[(index + 1)...] { due = due.subtracting(later.tallies) }
-        return due.subtracting(cursor.tallies.mapValues(\.settled))
     }
 
     private func tagRows(_ cursors: [Cursor], _ pending: [StreamTallies]) -> [Ledger.TagRow] {
@@ -124,7 +121,7 @@ struct LedgerView {
                     uncommitted: waiting[stream.id]?[index] ?? 0, thinned: stream.thinned[index], removed: removed[index],
                     notOnDisk: stream.lost[index],
                     cursors: zip(cursors, pending).map { cursor, pending in
-                        let tally = cursor.tallies[stream.id] ?? CursorTally()
+                        let tally = cursor.account.tallies[stream.id] ?? CursorTally()
                         return Ledger.CursorRow(
                             cursor: cursor.name, stored: stored &- tally.skipped[index], acknowledged: tally.acknowledged[index],
                             pending: pending[stream.id]?[index] ?? 0, evicted: tally.evicted[index], refused: tally.refused[index])
@@ -136,12 +133,14 @@ struct LedgerView {
     // MARK: - Outages
 
     private func outages(of cursor: Cursor, _ downtimes: [Ledger.Downtime]) -> Ledger.CursorOutages? {
-        let book = cursor.outages
+        let book = cursor.account.outages
         guard !book.outages.isEmpty || book.earlier.outages > 0 else { return nil }
-        let stored = streams.reduce(UInt64(0)) { $0 &+ $1.counts.stored.samples(of: $1.descriptor.tags.count) }
+        // In the order of the log, but for those that were settled ahead of their turn.
+        let ahead = cursor.account.settledAhead
+        let stored = streams.reduce(UInt64(0)) { $0 &+ $1.counts.stored.samples(of: $1.descriptor.tags.count) } &- ahead
         let tagCounts = Dictionary(streams.map { ($0.id, $0.descriptor.tags.count) }, uniquingKeysWith: { $1 })
         // From the ledger's tallies, not from the book: so that the two can disagree.
-        let settled = cursor.tallies.reduce(UInt64(0)) { $0 &+ $1.value.settled.samples(of: tagCounts[$1.key] ?? 0) }
+        let settled = cursor.account.tallies.reduce(UInt64(0)) { $0 &+ $1.value.settled.samples(of: tagCounts[$1.key] ?? 0) } &- ahead
         var before: UInt64 = 0
         let rows = book.outages.map { outage in
             let samples = outage.samples(stored: stored)

@@ -40,6 +40,8 @@ final class LogCore: Sendable {
         var cursors: [CursorState] = []
         var storedSamples: UInt64 = 0
         var waiting: [(id: UInt64, continuation: CheckedContinuation<Void, any Error>)] = []
+        /// Who waits for a live lane of a cursor to begin or end.
+        var parked: [(id: UInt64, cursor: Int, continuation: CheckedContinuation<Void, any Error>)] = []
         var nextWaiter: UInt64 = 0
         var isClosed = false
         /// Bytes appended since the commit last took what there was.
@@ -82,8 +84,8 @@ final class LogCore: Sendable {
         for (name, cursor) in recovered.cursors {
             state.cursors.append(
                 CursorState(
-                    name: name, at: cursor.position, gap: cursor.gap, tallies: cursor.tallies,
-                    settledSamples: recovered.settledSamples(of: cursor), outages: cursor.outages))
+                    name: name, at: cursor.position, gap: cursor.gap, ahead: cursor.ahead, tallies: cursor.tallies,
+                    settledSamples: recovered.settledSamples(of: cursor), settledAhead: cursor.settledAhead, outages: cursor.outages))
         }
         self.state = Mutex(state)
     }
@@ -138,9 +140,44 @@ final class LogCore: Sendable {
         }
     }
 
+    /// Waits until a lane of a cursor can go on that had come to its end when its `laneChanges` were looked at.
+    func untilLanesChange(of cursor: Int, since changes: UInt64) async throws {
+        let id = state.withLock { state in
+            state.nextWaiter += 1
+            return state.nextWaiter
+        }
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+                let isDue = state.withLock { state in
+                    if state.cursors[cursor].laneChanges != changes || state.isClosed || Task.isCancelled { return true }
+                    state.parked.append((id, cursor, continuation))
+                    return false
+                }
+                if isDue { continuation.resume() }
+            }
+        } onCancel: {
+            let continuation = state.withLock { state in
+                state.parked.firstIndex { $0.id == id }.map { state.parked.remove(at: $0).continuation }
+            }
+            continuation?.resume(throwing: CancellationError())
+        }
+    }
+
+    /// Changes something, and wakes whoever waits for a lane of the cursor that can go on now; of any cursor for `nil`.
+    func wake<Result: Sendable>(_ cursor: Int?, _ change: (inout State) -> Result) -> Result {
+        let (result, woken) = state.withLock { state in
+            let result = change(&state)
+            let woken = state.parked.filter { cursor == nil || $0.cursor == cursor }
+            if !woken.isEmpty { state.parked.removeAll { cursor == nil || $0.cursor == cursor } }
+            return (result, woken)
+        }
+        for waiter in woken { waiter.continuation.resume() }
+        return result
+    }
+
     /// Wakes everybody who waits, for ever.
     func close() {
-        let waiting = state.withLock { state in
+        let waiting = wake(nil) { state in
             state.isClosed = true
             let waiting = state.waiting
             state.waiting.removeAll()
@@ -174,7 +211,8 @@ final class LogCore: Sendable {
                 let cursor = state.cursors[index]
                 guard cursor.since <= durable else { continue }
                 stored.cursors[cursor.name] = StoredState.Cursor(
-                    position: cursor.folded, gap: cursor.gap, tallies: cursor.tallies, outages: cursor.outages)
+                    position: cursor.folded, gap: cursor.gap, ahead: cursor.settled.limited(to: durable).ranges,
+                    settledAhead: cursor.account.settledAhead, tallies: cursor.account.tallies, outages: cursor.account.outages)
             }
             return stored
         }
@@ -212,7 +250,7 @@ extension LogCore.State {
         for (stream, counts) in tail.trim(durable: durable, inFlight: inFlight, tagCount: { tagCounts[Int($0.rawValue)] }) {
             streams[Int(stream.rawValue)]?.lost += counts.stored
         }
-        if tail.hasManyLosses { tail.merge(inFlight: inFlight, reading: cursors.map { ($0.acknowledged, $0.read) }) }
+        if tail.hasManyLosses { tail.merge(inFlight: inFlight, reading: cursors.flatMap(\.spans)) }
     }
 
     /// The segment with the entry after a position.
@@ -236,38 +274,44 @@ extension LogCore.State {
         return true
     }
 
-    /// What was stored through the end of a segment, as it was when `segment` was looked at, counted from the other end: everything
-    /// less what came later. Damage to the segment does not change it.
-    func stored(through segment: Segment) -> StreamTallies {
+    /// What a cursor has before it on disk; of what it was given and has not acknowledged, if that is `isGivenTaken`, nothing any more.
+    func pendingCount(of cursor: CursorState, isGivenTaken: Bool = false) -> PendingCount {
+        let tagCounts = tagCounts
+        var cursor = cursor
+        cursor.fold(durable: durable) { tagCounts[Int($0.rawValue)] }
         var stored = StreamTallies()
         for (number, stream) in streams.enumerated() {
             if let stream { stored[StreamID(rawValue: UInt32(number))] = stream.durableCounts.stored }
         }
-        for later in segments.reversed() where later.number >= segment.number {
-            if later.number > segment.number {
-                stored = stored.subtracting(later.tallies)
-            } else {
-                stored = stored.subtracting(later.tallies.subtracting(segment.tallies))
-            }
-        }
-        return stored
+        var done = cursor.account.settled
+        if isGivenTaken { done += cursor.unacknowledged(through: durable) { tagCounts[Int($0.rawValue)] } }
+        return PendingCount(stored: stored, done: done, taken: isGivenTaken ? cursor.given : cursor.settled, segments: segments)
     }
 
-    /// What a cursor is still to be told of a segment beyond the place where it is acknowledged, by counting.
-    func due(to cursor: CursorState, in segment: Segment) -> StreamTallies {
-        let tagCounts = tagCounts
-        let tallies = cursor.currentAccount { tagCounts[Int($0.rawValue)] }.tallies
-        return stored(through: segment).subtracting(tallies.mapValues(\.settled))
+    /// The segments that have to be looked into before the oldest can be removed, besides those that were; empty: it can be.
+    func looksDue(before contents: [UInt64: [SegmentWalk.Content]]) -> [Segment] {
+        guard let segment = segments.first else { return [] }
+        let within = cursors.filter { $0.settled.coverage(of: segment) == .part }
+        guard !within.isEmpty else { return [] }
+        guard let known = contents[segment.number] else { return [segment] }
+        guard known.contains(where: \.isHole) else { return [] }
+        return within.flatMap { pendingCount(of: $0).looks(beside: segment) }.filter { contents[$0.number] == nil }
     }
 
-    /// Takes the oldest segment from the log; `entries` are what is in it, where a cursor stands within it.
-    mutating func removeOldestSegment(entries: [SegmentWalk.Content]?) {
+    /// Takes the oldest segment from the log; `contents` is what is in those that have to be looked into for it, by number.
+    mutating func removeOldestSegment(contents: [UInt64: [SegmentWalk.Content]]) {
         guard let segment = segments.first else { return }
-        let lost = cursors.map { cursor in
-            if let entries, cursor.acknowledged >= segment.base, cursor.acknowledged < segment.end {
-                return SegmentWalk.tallies(of: entries, after: cursor.acknowledged, due: due(to: cursor, in: segment))
+        let lost = cursors.map { cursor -> StreamTallies in
+            let settled = cursor.settled
+            switch settled.coverage(of: segment) {
+            case .none: return segment.tallies
+            case .all: return [:]
+            case .part:
+                let found = SegmentWalk.tallies(of: contents[segment.number] ?? [], beyond: settled)
+                guard found.isDamaged else { return found.tallies }
+                let due = pendingCount(of: cursor).due(in: segment) { contents[$0.number] ?? [] }
+                return found.tallies.adding(due.subtracting(found.tallies))
             }
-            return segment.tallies
         }
         segments.removeFirst()
         removedThrough = max(removedThrough, segment.number)

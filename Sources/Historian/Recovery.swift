@@ -52,7 +52,7 @@ struct Recovery {
     /// The first position of which nothing was ever written.
     var nextPosition: UInt64 {
         let written = state.segments.map(\.end).max() ?? 0
-        let read = state.cursors.values.map(\.position).max() ?? 0
+        let read = state.cursors.values.map { $0.ahead.last?.through ?? $0.position }.max() ?? 0
         return max(written, read, state.position) + 1
     }
 
@@ -90,8 +90,8 @@ struct Recovery {
         state.position = max(counted, segments.map(\.end).max() ?? 0)
         let stored = state.storedSamples
         for (name, cursor) in state.cursors {
-            let settled = state.settledSamples(of: cursor)
-            state.cursors[name]?.outages = cursor.outages.recovered(settled: settled, stored: stored)
+            let settled = state.settledSamples(of: cursor) &- cursor.settledAhead
+            state.cursors[name]?.outages = cursor.outages.recovered(settled: settled, stored: stored &- cursor.settledAhead)
         }
         state.clock.removeUnreached(after: state.position)
     }

@@ -92,30 +92,9 @@ final class SegmentWalk {
 }
 
 extension SegmentWalk {
-    /// The samples of a segment beyond a position, counted by reading them.
-    ///
-    /// `due` is how many there should be; it is asked for and believed where damage stands in the way of reading.
-    static func tallies(
-        of segment: Segment, after position: UInt64, journal: String, catalogue: @escaping Catalogue, due: () -> StreamTallies
-    ) throws(GatewayError) -> StreamTallies {
-        if position < segment.base { return segment.tallies }
-        if position >= segment.end { return [:] }
-        return tallies(of: try contents(of: segment, journal: journal, catalogue: catalogue), after: position, due: due())
-    }
-
-    /// The same for a segment whose contents are at hand.
-    static func tallies(of contents: [Content], after position: UInt64, due: @autoclosure () -> StreamTallies) -> StreamTallies {
-        var readable = StreamTallies()
-        var isDamaged = false
-        for entry in contents where entry.last > position {
-            readable += entry.tallies
-            if entry.isHole { isDamaged = true }
-        }
-        return isDamaged ? readable.adding(due().subtracting(readable)) : readable
-    }
-
     /// An entry's place and samples, without its values; a hole has none.
     struct Content {
+        var first: UInt64
         var last: UInt64
         var isHole: Bool
         var tallies: StreamTallies
@@ -133,10 +112,10 @@ extension SegmentWalk {
                 tallies[batch.stream, default: Tally()].add(presence: batch.presence, tagCount: tagCount)
             case .loss(let loss): tallies = loss.tallies
             case .hole:
-                entries.append(Content(last: entry.last, isHole: true, tallies: [:]))
+                entries.append(Content(first: entry.first, last: entry.last, isHole: true, tallies: [:]))
                 continue
             }
-            entries.append(Content(last: entry.last, isHole: false, tallies: tallies))
+            entries.append(Content(first: entry.first, last: entry.last, isHole: false, tallies: tallies))
         }
         return entries
     }

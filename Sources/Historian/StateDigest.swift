@@ -4,14 +4,14 @@ internal import Telemetry
 
 /// The tables of `state.sqlite`.
 enum StateTable: String, CaseIterable {
-    case stream, streamCount, cursor, cursorStream, segment, outage, outageSum, run, clock
+    case stream, streamCount, cursor, cursorStream, cursorAhead, segment, outage, outageSum, run, clock
     /// One row, with the digest of all rows.
     case store
 
     /// The primary key is the first columns.
     var keyColumns: Int {
         switch self {
-        case .cursorStream, .outage, .clock: 2
+        case .cursorStream, .cursorAhead, .outage, .clock: 2
         case .stream, .streamCount, .cursor, .segment, .outageSum, .run: 1
         case .store: 0
         }
@@ -23,6 +23,7 @@ enum StateTable: String, CaseIterable {
         case .stream, .streamCount: "id = ?"
         case .cursor: "name = ?"
         case .cursorStream: "cursor = ? AND stream = ?"
+        case .cursorAhead: "cursor = ? AND after = ?"
         case .segment: "number = ?"
         case .outage: "cursor = ? AND number = ?"
         case .outageSum: "cursor = ?"

@@ -30,6 +30,10 @@ struct StoredState: Hashable {
         var position: UInt64
         /// Samples evicted right up to the position that the reader was not told of.
         var gap: UInt64 = 0
+        /// Acknowledged on live lanes, beyond the position.
+        var ahead: [PositionRange] = []
+        /// Samples acknowledged on live lanes so far.
+        var settledAhead: UInt64 = 0
         var tallies: [StreamID: CursorTally] = [:]
         var outages = OutageBook(settled: 0)
     }
@@ -69,7 +73,7 @@ final class StateStore: Sendable {
 
     /// Each brings a database from the layout before to its own; the first makes an empty one.
     private static let steps: [@Sendable (Database) throws -> Void] = [
-        create, addOutages, addBlocks, addClock, separateCounts, addDigest,
+        create, addOutages, addBlocks, addClock, separateCounts, addDigest, addLanes,
     ]
     /// The layout this program writes, as `user_version`.
     static var layout: Int { steps.count }
@@ -194,8 +198,10 @@ final class StateStore: Sendable {
         }
         for row in try Row.fetchAll(database, sql: "SELECT * FROM cursor") {
             state.cursors[row["name"]] = StoredState.Cursor(
-                position: UInt64(bitPattern: row["position"]), gap: UInt64(bitPattern: row["gap"]))
+                position: UInt64(bitPattern: row["position"]), gap: UInt64(bitPattern: row["gap"]),
+                settledAhead: (row["settledAhead"] as Int64?).map { UInt64(bitPattern: $0) } ?? 0)
         }
+        try loadLanes(into: &state, from: database)
         for row in try Row.fetchAll(database, sql: "SELECT * FROM cursorStream") {
             var tally = CursorTally()
             tally.skipped = try decode(row["skipped"]) { Tally(from: &$0) }
@@ -355,7 +361,10 @@ final class StateStore: Sendable {
     private static func save(
         _ cursor: StoredState.Cursor, _ name: String, over old: StoredState.Cursor?, with writer: inout StateWriter
     ) throws {
-        try writer.put(.cursor, [name, Int64(bitPattern: cursor.position), Int64(bitPattern: cursor.gap)])
+        try writer.put(
+            .cursor,
+            [name, Int64(bitPattern: cursor.position), Int64(bitPattern: cursor.gap), Int64(bitPattern: cursor.settledAhead)])
+        try save(cursor.ahead, of: name, over: old?.ahead ?? [], with: &writer)
         for (id, tally) in cursor.tallies where old?.tallies[id] != tally {
             try writer.put(
                 .cursorStream,

@@ -290,6 +290,14 @@ struct DeliveryWindow: Sendable {
         return (true, nil)
     }
 
+    /// An entry that was taken can never be sent: it is passed over, and its samples count as nobody's. Returns what that allows.
+    mutating func refuse(_ ticket: UInt64, by cluster: Int) -> Progress? {
+        guard let (line, index) = find(ticket, cluster) else { return nil }
+        leave(lines[line].slots[index])
+        lines[line].slots[index].samples = 0
+        return finish(line, index)
+    }
+
     /// Takes the acknowledgement of one message. One that the window does not expect is ignored: a peer may say anything.
     mutating func acknowledge(
         _ ticket: UInt64, by cluster: Int, at now: MonotonicInstant

@@ -24,6 +24,8 @@ struct FeedState: Sendable {
     var isOpen = false
     /// Since it was closed last, the window has not been cleared yet.
     var isStale = false
+    /// The route has ended: the cursor is another's.
+    var isFinished = false
     var closures: UInt64 = 0
     var lastRestart: MonotonicInstant?
     var drain = DrainMeter()

@@ -43,8 +43,14 @@ final class LogFeed: Sendable {
         began = context.time.utc
     }
 
-    /// The place of the cursor goes back to what is acknowledged. After the connections have ended.
-    func close() { cursor.rewind() }
+    /// Lets go of the cursor: a connection's thread may hold this for a moment longer, and the next run wants the cursor at once.
+    func close() {
+        state.withLock { state in
+            state.isStale = true
+            state.isFinished = true
+        }
+        cursor.close()
+    }
 
     // MARK: - Reading
 
@@ -219,9 +225,7 @@ final class LogFeed: Sendable {
         state.withLock { state in
             guard !state.isStale else { return }
             if let position = state.window.position(of: item.ticket) { cursor.refuse(position) }
-            if let progress = state.window.sending(item.ticket, by: cluster, messages: 0, bytes: 0, at: context.time.now).progress {
-                advance(progress, &state)
-            }
+            if let progress = state.window.refuse(item.ticket, by: cluster) { advance(progress, &state) }
         }
     }
 
@@ -268,7 +272,7 @@ final class LogFeed: Sendable {
     func didConnect(_ cluster: Int) {
         state.withLock { state in
             state.selection.didConnect(cluster, at: context.time.now)
-            guard !state.isOpen else { return }
+            guard !state.isOpen, !state.isFinished else { return }
             state.isOpen = true
             cursor.connectionRestored(at: context.time.utc)
         }
@@ -280,7 +284,7 @@ final class LogFeed: Sendable {
         state.withLock { state in
             state.selection.didFailToConnect(cluster, isLasting: isLasting)
             // Before the first connection the outage is as old as this run; after one it goes on already.
-            if !state.isOpen { cursor.connectionLost(at: began) }
+            if !state.isOpen, !state.isFinished { cursor.connectionLost(at: began) }
         }
         move()
     }
@@ -289,7 +293,7 @@ final class LogFeed: Sendable {
     func didLoseConnection(_ cluster: Int) {
         let isClosed = state.withLock { state in
             state.selection.didLoseConnection(cluster, at: context.time.now)
-            guard state.isOpen, !state.selection.isConnected else { return false }
+            guard state.isOpen, !state.isFinished, !state.selection.isConnected else { return false }
             state.isOpen = false
             state.isStale = true
             state.closures += 1

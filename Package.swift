@@ -35,7 +35,9 @@ let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-
 
 let package = Package(
     name: "IndusEdge",
-    products: [.executable(name: "indusedge", targets: ["indusedge"])],
+    products: [
+        .executable(name: "indusedge", targets: ["indusedge"]), .executable(name: "indusedge-control", targets: ["indusedge-control"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
         .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
@@ -48,6 +50,8 @@ let package = Package(
         .systemLibrary(name: "CModbus", pkgConfig: "libmodbus", providers: [.apt(["libmodbus-dev"])]),
         .systemLibrary(name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CPostgreSQL", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .target(name: "CSystem"),
 
         module("Telemetry", []),
@@ -66,6 +70,9 @@ let package = Package(
         module("Sparkplug", ["Telemetry"]),
         module("Uplink", ["Telemetry", "GatewayCore", "Sparkplug", "CMosquitto", logging]),
         module("Identity", ["Telemetry", "GatewayCore", "COpenSSL"]),
+        module("MQTTProtocol", ["Telemetry"]),
+        module("Ingest", ["Telemetry", "GatewayCore", "Sparkplug"]),
+        module("IngestService", ["Telemetry", "GatewayCore", "Sparkplug", "Ingest", "MQTTProtocol", "CCurl", "CPostgreSQL", logging]),
         module("AuditTrail", ["Telemetry", "Identity"]),
         module("PlantSimulation", ["Telemetry"]),
         module(
@@ -82,6 +89,10 @@ let package = Package(
                 "Telemetry", "GatewayCore", "AuditTrail", "Commissioning", "DefinitionImport", "Definitions", "Gateway", "Historian",
                 "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink", arguments, logging, signals,
             ],
+            exclude: ["README.md"], swiftSettings: settings),
+        .executableTarget(
+            name: "indusedge-control",
+            dependencies: ["Telemetry", "GatewayCore", "Gateway", "Identity", "Ingest", "IngestService", arguments, logging, signals],
             exclude: ["README.md"], swiftSettings: settings),
         .target(
             name: "TestKit", dependencies: ["Telemetry", "GatewayCore", "Historian", logging], exclude: ["README.md"],
@@ -105,6 +116,11 @@ let package = Package(
         tests("Scoring", ["Telemetry", "PlantSimulation", "TestKit"]),
         tests("Sparkplug", ["Telemetry", "TestKit", protobuf], exclude: ["Generated/README.md", "sparkplug_b.proto"]),
         tests("Uplink", ["Telemetry", "GatewayCore", "Sparkplug", "Identity", "TestKit", logging]),
+        tests("MQTTProtocol", ["Telemetry", "TestKit"]),
+        tests("Ingest", ["Telemetry", "GatewayCore", "Sparkplug", "TestKit"]),
+        tests(
+            "IngestService",
+            ["Telemetry", "GatewayCore", "Identity", "Ingest", "MQTTProtocol", "Sparkplug", "TestKit", "indusedge-control", logging]),
         tests("Identity", ["Telemetry", "GatewayCore"]),
         tests("PlantSimulation", ["Telemetry"]),
         tests(

@@ -18,6 +18,8 @@ package struct EdgeNode: Sendable {
     }
 
     private let version: String
+    /// The `uuid` of births: which start of the gateway their aliases belong to.
+    private let birthKey: String?
     private let firstBirthDeathSequence: UInt8
     /// `bdSeq` of the last CONNECT; `nil` before the first.
     private var birthDeathSequence: UInt8?
@@ -46,13 +48,18 @@ package struct EdgeNode: Sendable {
     ///   - firstBirthDeathSequence: `bdSeq` of the first CONNECT. The standard asks for 0; a gateway that starts anew often may
     ///     go on where it was, so that a late NDEATH of the run before does not match.
     ///   - version: the gateway's version, for the node's properties.
-    package init(groupID: String, nodeID: String, firstBirthDeathSequence: UInt8 = 0, version: String = "") throws {
+    ///   - epoch: the number of the gateway's start, which births carry as their `uuid`: aliases of two starts differ, and a receiver may get
+    ///     births and data over different ways.
+    package init(
+        groupID: String, nodeID: String, firstBirthDeathSequence: UInt8 = 0, version: String = "", epoch: UInt32? = nil
+    ) throws {
         try SparkplugTopic.validate(groupID, as: "group id")
         try SparkplugTopic.validate(nodeID, as: "edge node id")
         self.groupID = groupID
         self.nodeID = nodeID
         self.firstBirthDeathSequence = firstBirthDeathSequence
         self.version = version
+        birthKey = epoch.map { String($0) }
         nextAlias = EdgeNode.firstDeviceAlias
     }
 
@@ -207,7 +214,7 @@ extension EdgeNode {
                     name: name, alias: UInt64(EdgeNode.firstNodeAlias) + UInt64(index), timestamp: milliseconds,
                     datatype: SparkplugDataType.string.rawValue, value: .string(value)))
         }
-        let payload = SparkplugPayload(timestamp: milliseconds, metrics: metrics, sequence: UInt64(nextSequence()))
+        let payload = SparkplugPayload(timestamp: milliseconds, metrics: metrics, sequence: UInt64(nextSequence()), uuid: birthKey)
         return SparkplugMessage(
             topic: SparkplugTopic(group: groupID, type: .nodeBirth, node: nodeID).text, payload: payload.encoded(), qualityOfService: 0)
     }
@@ -255,7 +262,7 @@ extension EdgeNode {
         let metrics = device.metrics.indices.filter { isMetricTold[$0] }.map {
             EdgeNode.birthMetric(device.metrics[$0], values[$0], at: time)
         }
-        let payload = SparkplugPayload(timestamp: time.sparkplugMilliseconds, metrics: metrics, sequence: UInt64(nextSequence()))
+        let payload = SparkplugPayload(timestamp: time.sparkplugMilliseconds, metrics: metrics, sequence: UInt64(nextSequence()), uuid: birthKey)
         return SparkplugMessage(topic: device.birthTopic, payload: payload.encoded(), qualityOfService: 0)
     }
 

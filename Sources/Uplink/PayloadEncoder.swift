@@ -18,7 +18,7 @@ struct PayloadEncoder {
             do {
                 edgeNode = try EdgeNode(
                     groupID: group, nodeID: node, firstBirthDeathSequence: UInt8(truncatingIfNeeded: configuration.epoch),
-                    version: configuration.gatewayVersion)
+                    version: configuration.gatewayVersion, epoch: configuration.epoch)
             } catch {
                 throw GatewayError(
                     .configurationInvalid, resource: configuration.resource, operation: "configure",

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Breaks everything between devices and database, one thing after the other, and proves that each sample arrived once.
 
-    cycles.py --indusedge PROGRAM [--cycles N] [--seed N] [--cycle N] [--kinds A,B] [--summary FILE] [--keep]
+    cycles.py --indusedge PROGRAM [--control PROGRAM] [--payload FORM] [--failover WAY] [--cycles N] [--seed N] [--cycle N] [--kinds A,B] [--summary FILE] [--keep]
 
 Devices with a record of what they served → gateway → fault proxies → mosquitto with TLS 1.3 and client certificates → receiving end →
 VictoriaMetrics; all real programs, on free loopback ports, in a folder of their own. Each cycle breaks one thing, heals it, and waits until what was served
@@ -93,10 +93,22 @@ class Run:
     # The configuration
 
     def make_receiver(self):
-        ports = [str(broker.port) for broker in self.brokers]
+        """Our receiving end where its program is given; else the independent one, which only knows JSON."""
+        if self.options.control is None:
+            ports = [str(broker.port) for broker in self.brokers]
+            return Process(
+                "receiver", [sys.executable, str(HERE / "receiver.py"), "--identity", str(self.identity), "--database", self.database.url,
+                             "--topic", "indusedge/cycles/+/fast", "--brokers", *ports], self.folder)
+        brokers = [word for broker in self.brokers for word in ("--broker", f"mqtts://localhost:{broker.port}")]
         return Process(
-            "receiver", [sys.executable, str(HERE / "receiver.py"), "--identity", str(self.identity), "--database", self.database.url,
-                         "--topic", "cycles/+/fast", "--brokers", *ports], self.folder)
+            "receiver", [self.options.control, "ingest", *brokers, "--ca", f"{self.identity}/ca.crt",
+                         "--certificate", f"{self.identity}/subscriber.crt", "--key", f"{self.identity}/subscriber.key",
+                         "--database", "victoriametrics", "--url", self.database.url, "--set-aside", str(self.folder / "aside"),
+                         "--summary", str(self.folder / "ingest.json")], self.folder)
+
+    def is_subscribed(self):
+        text = self.receiver.log.read_text(errors="replace")
+        return "READY" in text if self.options.control is None else text.count("connected to a broker") >= len(self.brokers)
 
     def write_site(self):
         tags = ["    - {name: counter, address: 'holding:0', type: uint32}"]
@@ -112,7 +124,8 @@ class Run:
             "apiVersion: edge.indusedge.io/v1", "kind: Site", "metadata: {name: cycles}", "spec:",
             f"  log: {{path: '{self.disk.path}/data', diskLimit: {Disk.SIZE_MIB - 32}MiB, commitInterval: {COMMIT_INTERVAL_MS}ms}}",
             "  scoring: {enabled: false}", "  clock: {trust: system}", "  devices:", *devices, "  routes:", "    - name: central",
-            "      payload: json", "      topic: 'cycles/{device}/{group}'", "      keepAlive: 5s", "      clusters:", *clusters,
+            f"      payload: {self.options.payload}", f"      failover: {self.options.failover}", "      keepAlive: 5s",
+            "      clusters:", *clusters,
             f"      tls: {{ca: '{self.identity}/ca.crt', certificate: '{self.identity}/gateway.crt', key: '{self.identity}/gateway.key'}}",
         )) + "\n")
 
@@ -121,8 +134,13 @@ class Run:
     def rows(self, start_ms, raw=False):
         """{device: {tag: [(time, value)…]}}"""
         rows = {name: {} for name in self.plant.names}
-        for labels, samples in self.database.export('{__name__=~"counter|check[0-9]+"}', start_ms, raw):
-            rows[labels["device"]][labels["__name__"]] = samples
+        selector = '{__name__=~"counter|check[0-9]+"}' if self.options.control is None else '{__name__="indusedge_value",group="fast"}'
+        for labels, samples in self.database.export(selector, start_ms, raw):
+            # Restarts of the receiving end must not make other series of the same tag.
+            rows[labels["device"]].setdefault(labels.get("tag", labels["__name__"]), []).extend(samples)
+        for tags in rows.values():
+            for samples in tags.values():
+                samples.sort()
         return rows
 
     def judge(self, since, start_ms=0, raw=False):
@@ -233,7 +251,7 @@ class Run:
         for part in (*self.brokers, *self.proxies, self.database, self.plant):
             part.start()
         self.receiver.start()
-        wait_for("the receiver subscribes", 30, lambda: b"READY" in self.receiver.log.read_bytes())
+        wait_for("the receiver subscribes", 30, self.is_subscribed)
         self.write_site()
         self.gateway.start()
         wait_for("the first poll", 20, lambda: self.plant.record.exists() and self.plant.record.stat().st_size)
@@ -302,6 +320,9 @@ class Run:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--indusedge", required=True, type=lambda text: str(Path(text).resolve()))
+    parser.add_argument("--control", type=lambda text: str(Path(text).resolve()), help="indusedge-control, whose ingest receives")
+    parser.add_argument("--payload", choices=("json", "sparkplugB"), default="json")
+    parser.add_argument("--failover", choices=("ordered", "weighted", "latencyAware", "mirror"), default="ordered")
     parser.add_argument("--cycles", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     parser.add_argument("--cycle", type=int, help="play this one alone")
@@ -314,6 +335,8 @@ def main():
     parser.add_argument("--summary", help="file for the summary as JSON")
     parser.add_argument("--keep", action="store_true", help="keep the folder also when all is well")
     options = parser.parse_args()
+    if options.payload != "json" and options.control is None:
+        parser.error("the independent receiver only knows JSON; give --control for others")
     if unknown := set(options.kinds) - set(KINDS):
         parser.error(f"unknown kinds {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
     folder = tempfile.mkdtemp(prefix="indus-cycles-")

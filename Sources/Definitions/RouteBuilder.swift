@@ -36,19 +36,24 @@ struct RouteBuilder {
         let tls = source.object("tls").flatMap(buildTLS)
         checkEncryption(source)
         checkTopic(source)
-        if let failover = source.text("failover"), failover != Route.Failover.ordered.rawValue {
-            report(
-                source, "failover", "failover '\(failover)' has no effect in this version: clusters are taken in order", severity: .warning,
-                value: failover, allowed: Route.Failover.ordered.rawValue)
-        }
+        let delivery = buildDelivery(source)
         guard let name = source.text("name"), let payload = source.text("payload").flatMap(Route.Payload.init(rawValue:)),
             let failover = source.text("failover").flatMap(Route.Failover.init(rawValue:)), let inFlight = source.integer("inFlight"),
-            let keepAlive = source.duration("keepAlive")
+            let keepAlive = source.duration("keepAlive"), let delivery
         else { return nil }
-        return Route(
+        var route = Route(
             name: name, payload: payload, group: source.text("group") ?? site, node: source.text("node") ?? site,
             topic: source.text("topic") ?? SiteShape.topicDefault, clusters: clusters, failover: failover, inFlight: inFlight,
             keepAlive: keepAlive, clientID: source.text("clientID"), tls: tls)
+        route.delivery = delivery
+        return route
+    }
+
+    private mutating func buildDelivery(_ source: ObjectValue) -> DeliverySettings? {
+        guard let delivery = source.object("delivery") else { return source.isAbsent("delivery") ? DeliverySettings() : nil }
+        var builder = DeliveryBuilder(file: file)
+        defer { diagnostics += builder.diagnostics }
+        return builder.build(delivery)
     }
 
     private mutating func buildClusters(_ source: ObjectValue) -> [Cluster] {
@@ -71,8 +76,10 @@ struct RouteBuilder {
                 Cluster(name: name, host: address.host, port: address.port, isEncrypted: address.isEncrypted, weight: weight))
         }
         diagnostics += names.diagnostics
-        if let weighted {
-            report(weighted, "weight", "weight has no effect in this version: clusters are taken in order", severity: .warning)
+        if let weighted, let failover = source.text("failover"), failover != Route.Failover.weighted.rawValue {
+            report(
+                weighted, "weight", "weight has no effect with failover '\(failover)'", severity: .warning,
+                suggestion: "say failover: weighted to spread devices by weight")
         }
         return clusters
     }

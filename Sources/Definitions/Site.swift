@@ -112,9 +112,13 @@ package struct Route: Sendable, Equatable {
     }
 
     package enum Failover: String, Sendable, CaseIterable {
+        /// One cluster at a time: the first that can be reached.
         case ordered
+        /// All devices through the cluster that answers fastest.
         case latencyAware
+        /// Devices spread over all clusters by weight.
         case weighted
+        /// Everything to each cluster.
         case mirror
     }
 
@@ -128,8 +132,9 @@ package struct Route: Sendable, Equatable {
     package var topic: String
     /// In the order they are tried.
     package var clusters: [Cluster]
-    /// As written; this version always takes the clusters in order.
     package var failover: Failover
+    /// How much may be sent, and when.
+    package var delivery = DeliverySettings()
     /// The most messages published and not yet acknowledged.
     package var inFlight: Int
     package var keepAlive: Duration

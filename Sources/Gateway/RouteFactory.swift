@@ -20,18 +20,36 @@ struct RouteFactory: Sendable {
     func route(_ route: Definitions.Route, streams: [StreamID]) throws -> Uplink.Route {
         let configuration = RouteConfiguration(
             name: route.name, site: site.name,
-            clusters: route.clusters.map { .init(name: $0.name, host: $0.host, port: UInt16($0.port), isTLS: $0.isEncrypted) },
+            clusters: route.clusters.map { .init(name: $0.name, host: $0.host, port: UInt16($0.port), isTLS: $0.isEncrypted, weight: $0.weight) },
+            failover: Self.failover(route.failover),
             payload: route.payload == .json ? .json(topicTemplate: route.topic) : .sparkplugB(group: route.group, node: route.node),
             tls: route.tls.map {
                 .init(
                     ca: $0.certificateAuthority, certificate: $0.certificate, key: $0.key,
                     minimumVersion: $0.minimumVersion == .tls12 ? .tls12 : .tls13)
             }, inFlight: route.inFlight, keepAlive: route.keepAlive, clientID: route.clientID ?? "indusedge-\(site.name)-\(route.name)",
-            epoch: log.epoch, gatewayVersion: version)
+            epoch: log.epoch, gatewayVersion: version, delivery: Self.rules(route.delivery))
         let prepared = try Uplink.Route(
             configuration: configuration, log: log, time: time, logger: logger, preflight: preflight(of: route))
         prepared.register(streams: streams)
         return prepared
+    }
+
+    private static func failover(_ failover: Definitions.Route.Failover) -> RouteConfiguration.Failover {
+        switch failover {
+        case .ordered: .ordered
+        case .latencyAware: .latencyAware
+        case .weighted: .weighted
+        case .mirror: .mirror
+        }
+    }
+
+    private static func rules(_ settings: DeliverySettings) -> DeliveryRules {
+        DeliveryRules(
+            bytesPerSecond: settings.rateLimit, backlogBytesPerSecond: settings.backlogRate, backlogSharePercent: settings.backlogShare,
+            quietHours: settings.quietHours.map {
+                QuietHours(startMinute: $0.start, endMinute: $0.end, allows: $0.allows == .live ? .live : .nothing)
+            }, bytesPerDay: settings.dailyLimit)
     }
 
     private func preflight(of route: Definitions.Route) -> @Sendable () throws -> Void {

@@ -83,7 +83,8 @@ final class ClusterConnection: Sendable {
         let connection = MQTTSession(
             MQTTSession.Parameters(
                 resource: configuration.resource, cluster: cluster, tls: cluster.isTLS ? configuration.tls : nil,
-                clientID: configuration.clientID, keepAliveSeconds: Int32(configuration.keepAlive.inSeconds), will: will),
+                clientID: configuration.clientID, keepAliveSeconds: Int32(configuration.keepAlive.inSeconds), will: will,
+                mqtt: configuration.mqtt),
             time: time
         ) { [self, weak feed] event, connection in
             // Weak: the connection's thread may outlive this run by as long as it takes to resolve a name, and only one may have the cursor.
@@ -143,10 +144,12 @@ final class ClusterConnection: Sendable {
             one.connectedSince = nil
             one.tlsVersion = nil
             one.cipher = nil
+            one.connection = nil
             guard route.cluster == cluster.name else { return }
             route.connectedSince = nil
             route.tlsVersion = nil
             route.cipher = nil
+            route.connection = nil
         }
         if !Task.isCancelled { feed.didLoseConnection(index) }
     }
@@ -182,12 +185,15 @@ final class ClusterConnection: Sendable {
             route.connectedSince = now
             route.tlsVersion = one.tlsVersion
             route.cipher = one.cipher
+            route.connection = one.connection
             route.tellNewestError(keepsOthers: configuration.failover != .ordered)
             return one
         }
         var metadata: Logger.Metadata = [
             "broker": "\(cluster.address)", "tls": "\(status.tlsVersion ?? "none")", "cipher": "\(status.cipher ?? "none")",
+            "mqtt": "\(status.connection?.version.rawValue ?? "none")",
         ]
+        if status.connection?.didFallBack == true { metadata["remark"] = "the broker refuses MQTT 5" }
         let ended = outage.withLock { outage in
             defer { outage = nil }
             return outage
@@ -292,7 +298,7 @@ final class ClusterConnection: Sendable {
                     lanes.live.add(messages.count, size, item, isBacklog: false)
                     lanes.backlog.add(messages.count, size, item, isBacklog: true)
                 } catch {
-                    feed.refuse(item, by: index, error)
+                    feed.refuse(item.ticket, by: index, error)
                 }
             }
             // Before they can be acknowledged.
@@ -316,16 +322,19 @@ final class ClusterConnection: Sendable {
 
     private func handle(_ event: MQTTSession.Event, _ session: RouteSession, _ connection: MQTTSession, _ feed: LogFeed) {
         switch event {
-        case .connected(let tlsVersion, let cipher):
+        case .connected(let properties):
             context.update(index) { one, _ in
-                one.tlsVersion = tlsVersion
-                one.cipher = cipher
+                one.tlsVersion = properties.tlsVersion
+                one.cipher = properties.cipher
+                one.connection = properties
             }
+            feed.limit(index, toMessages: Int(properties.receiveMaximum))
             let topics = encoder.withLock { $0.commandTopics }
             session.state.withLock { $0.subscriptions = topics.count }
             session.enter(.connected)
             if topics.isEmpty { begin(session, connection, feed) } else { connection.subscribe(topics) }
-        case .subscribed:
+        case .subscribed(let topic, let refusal):
+            if let refusal { logger.warning("the broker sends no commands", metadata: ["topic": "\(topic)", "reason": "\(refusal)"]) }
             let isLast = session.state.withLock { state in
                 state.subscriptions -= 1
                 return state.subscriptions == 0
@@ -333,11 +342,26 @@ final class ClusterConnection: Sendable {
             if isLast { begin(session, connection, feed) }
         case .acknowledged(let ticket):
             if session.isOpen { feed.acknowledge(ticket, by: index) }
+        case .refused(let ticket, let refusal): wasRefused(ticket, refusal, session, connection, feed)
         case .message(let topic, let payload): obey(topic, payload, session, connection)
         case .ended(let error):
             session.state.withLock { $0.error = error ?? $0.error }
             session.enter(.ended)
         }
+    }
+
+    /// The broker did not take a message: one that it will never take is left out, for any other the connection is made anew later.
+    private func wasRefused(
+        _ ticket: UInt64?, _ refusal: PublishRefusal, _ session: RouteSession, _ connection: MQTTSession, _ feed: LogFeed
+    ) {
+        let error = GatewayError(.refused, resource: configuration.resource, operation: "publish", refusal.message, time: time.utc)
+        guard let ticket else { return logger.warning("a message was refused", metadata: ["error_chain": .chain(of: error)]) }
+        guard refusal.isPermanent else {
+            session.state.withLock { $0.error = error }
+            connection.abandon()
+            return
+        }
+        if session.isOpen { feed.refuse(ticket, by: index, error) }
     }
 
     /// The broker is ready for us: births first, then data.

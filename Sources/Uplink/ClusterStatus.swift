@@ -26,6 +26,8 @@ package struct ClusterStatus: Sendable, Hashable {
     package var connectedSince: Timestamp?
     package var tlsVersion: String?
     package var cipher: String?
+    /// What the broker said when it accepted the present connection.
+    package var connection: ConnectionProperties?
     /// From publishing to the acknowledgement, as an exponentially weighted mean with weight 1/16.
     package var roundTrip: Duration?
     package var inFlight = 0

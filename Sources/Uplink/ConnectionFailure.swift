@@ -27,7 +27,8 @@ struct ConnectionFailure: Sendable {
     private let clientID: String
     private let keepAliveSeconds: Int32
     private let phase: Phase
-    private let connectAnswer: Int32?
+    private let connectAnswer: ConnectAnswer?
+    private let disconnect: ReasonCode?
     private let code: Int32
     private let errorNumber: Int32
     private let libraryErrors: [String]
@@ -35,8 +36,8 @@ struct ConnectionFailure: Sendable {
     private let verificationNumber: Int
 
     init(
-        _ parameters: MQTTSession.Parameters, phase: Phase, connectAnswer: Int32? = nil, code: Int32 = 0, errorNumber: Int32 = 0,
-        libraryErrors: [String] = [], verification: String? = nil, verificationNumber: Int = 0
+        _ parameters: MQTTSession.Parameters, phase: Phase, connectAnswer: ConnectAnswer? = nil, disconnect: ReasonCode? = nil,
+        code: Int32 = 0, errorNumber: Int32 = 0, libraryErrors: [String] = [], verification: String? = nil, verificationNumber: Int = 0
     ) {
         resource = parameters.resource
         cluster = parameters.cluster
@@ -45,6 +46,7 @@ struct ConnectionFailure: Sendable {
         keepAliveSeconds = parameters.keepAliveSeconds
         self.phase = phase
         self.connectAnswer = connectAnswer
+        self.disconnect = disconnect
         self.code = code
         self.errorNumber = errorNumber
         self.libraryErrors = libraryErrors
@@ -69,6 +71,10 @@ struct ConnectionFailure: Sendable {
 
     private var diagnosis: (GatewayError.Code, String) {
         if let connectAnswer { return refusal(connectAnswer) }
+        if let disconnect {
+            let code: GatewayError.Code = phase == .connected ? .connectionLost : .refused
+            return (code, disconnect.words(in: .disconnect, clientID: clientID))
+        }
         if let failure = certificateFailure ?? alert { return failure }
         switch (phase, code) {
         case (_, Int32(MOSQ_ERR_EAI.rawValue)):
@@ -86,7 +92,7 @@ struct ConnectionFailure: Sendable {
             return (
                 .connectionFailed,
                 "the broker closed the connection before it accepted us\(cluster.isTLS ? "; it may refuse our certificate" : "; does it expect TLS?"): "
-                    + "the broker's log says why"
+                    + "the broker's log says why; one that knows only MQTT 3.1.1 may need `mqtt: {version: \"3.1.1\"}`"
             )
         case (.connected, Self.connectionLost), (.connected, Int32(MOSQ_ERR_NO_CONN.rawValue)):
             return (
@@ -121,6 +127,29 @@ struct ConnectionFailure: Sendable {
             return (.tlsFailed, "TLS cannot be set up with the files of this route\(libraryErrors.first.map { ": \($0)" } ?? "")")
         }
         return (.connectionFailed, MosquittoClient.text(of: code))
+    }
+
+    /// Why a message will never be taken, by the library's code of its publishing; `nil` where the connection is to blame, or nothing.
+    static func refusal(of message: borrowing MQTTSession.Message, code: Int32) -> PublishRefusal? {
+        let reason: ReasonCode
+        switch code {
+        case Int32(MOSQ_ERR_INVAL.rawValue), Int32(MOSQ_ERR_MALFORMED_UTF8.rawValue): reason = .topicNameInvalid
+        case Int32(MOSQ_ERR_PAYLOAD_SIZE.rawValue), Int32(MOSQ_ERR_OVERSIZE_PACKET.rawValue): reason = .packetTooLarge
+        case Int32(MOSQ_ERR_QOS_NOT_SUPPORTED.rawValue): reason = .qualityOfServiceNotSupported
+        default: return nil
+        }
+        return PublishRefusal(
+            reason: reason, isPermanent: true,
+            message:
+                "a message of \(message.payload.count) bytes cannot be sent on topic “\(message.topic)”: \(MosquittoClient.text(of: code))")
+    }
+
+    private func refusal(_ answer: ConnectAnswer) -> (GatewayError.Code, String) {
+        guard answer.code >= 0x80, let code = UInt8(exactly: answer.code) else { return refusal(answer.code) }
+        var words = ReasonCode(rawValue: code).words(in: .connectAnswer, clientID: clientID)
+        if let text = answer.properties.reasonString { words += ": “\(text)”" }
+        if let server = answer.properties.serverReference { words += "; it names “\(server)”" }
+        return (.refused, words)
     }
 
     /// CONNACK return codes (MQTT 3.1.1, 3.2.2.3).

@@ -73,6 +73,8 @@ struct DeliveryWindow: Sendable {
         var backlogMessages = 0
         var backlogBytes = 0
         var waitingAlarms = 0
+        /// What the broker takes at once, where it says so.
+        var messagesMax = Int.max
         var window: DelayWindow
         var progressAt: MonotonicInstant?
     }
@@ -115,6 +117,9 @@ struct DeliveryWindow: Sendable {
     var messages: Int { clusters.reduce(0) { $0 + $1.messages } }
     /// When the last acknowledgement of a cluster came, or its first message left after a pause; `nil` while nothing is on its way.
     func progressTime(of cluster: Int) -> MonotonicInstant? { clusters[cluster].messages > 0 ? clusters[cluster].progressAt : nil }
+
+    /// Takes the broker's limit, which counts until it gives another.
+    mutating func limit(_ cluster: Int, toMessages limit: Int) { clusters[cluster].messagesMax = max(1, limit) }
 
     // MARK: - Reading
 
@@ -186,7 +191,9 @@ struct DeliveryWindow: Sendable {
         hasLiveLane = false
         isLiveLaneEnding = false
         held = []
-        for cluster in clusters.indices { clusters[cluster] = Cluster(window: DelayWindow(bytesMax: limits.bytesMax)) }
+        for cluster in clusters.indices {
+            clusters[cluster] = Cluster(messagesMax: clusters[cluster].messagesMax, window: DelayWindow(bytesMax: limits.bytesMax))
+        }
     }
 
     private mutating func drop(line: Int) {
@@ -266,7 +273,7 @@ struct DeliveryWindow: Sendable {
     private func hasRoom(_ cluster: Int, isBacklog: Bool) -> Bool {
         let state = clusters[cluster]
         if state.messages == 0 { return true }
-        guard state.messages < limits.messagesMax, state.bytes < limits.bytesMax else { return false }
+        guard state.messages < min(limits.messagesMax, state.messagesMax), state.bytes < limits.bytesMax else { return false }
         if !isBacklog { return state.bytes - state.backlogBytes < state.window.bytes }
         if state.backlogMessages == 0 { return true }
         return state.bytes < state.window.bytes && state.backlogBytes < state.window.bytes * limits.backlogSharePercent / 100
@@ -317,10 +324,10 @@ struct DeliveryWindow: Sendable {
         return (roundTrip, slot.bytes, finish(line, index))
     }
 
-    /// The place in the log of an entry that is not done with.
-    func position(of ticket: UInt64) -> LogPosition? {
-        let line = lines[Int(ticket & 1)]
-        return line.index(of: ticket >> 1).map { line.slots[$0].position }
+    /// The place in the log of an entry that is on its way to a cluster, and its samples.
+    func entry(_ ticket: UInt64, of cluster: Int) -> (position: LogPosition, samples: UInt64)? {
+        guard let (line, index) = find(ticket, cluster) else { return nil }
+        return (lines[line].slots[index].position, lines[line].slots[index].samples)
     }
 
     private func find(_ ticket: UInt64, _ cluster: Int) -> (line: Int, index: Int)? {

@@ -57,8 +57,9 @@ struct JSONPayloadEncoder {
     /// Throws a `GatewayError` when the document could become too large.
     ///
     /// Precondition: the batch has the shape of its stream.
-    mutating func message(for batch: SampleBatch, _ descriptor: StreamDescriptor) throws(GatewayError) -> (topic: String, payload: [UInt8])
-    {
+    mutating func message(
+        for batch: SampleBatch, _ descriptor: StreamDescriptor, isHistorical: Bool = false
+    ) throws(GatewayError) -> (topic: String, payload: [UInt8]) {
         let tagCount = descriptor.tags.count
         let stream = stream(batch.stream, descriptor)
         let qualities = Self.qualities(of: batch)
@@ -72,7 +73,7 @@ struct JSONPayloadEncoder {
         let count = buffer.withUnsafeMutableBufferPointer { buffer in
             guard let base = buffer.baseAddress else { return 0 }
             var writer = JSONWriter(next: base)
-            Self.write(batch, stream, qualities, to: &writer)
+            Self.write(batch, stream, qualities, isHistorical: isHistorical, to: &writer)
             return writer.next - base
         }
         return (stream.topic, Array(buffer[..<count]))
@@ -127,7 +128,9 @@ struct JSONPayloadEncoder {
             ? [] : batch.quality.map { $0.status.isGood ? [] : Array(JSONWriter.quoted($0.status.description).prefix(qualityBytesMax)) }
     }
 
-    private static func write(_ batch: SampleBatch, _ stream: Stream, _ qualities: [[UInt8]], to writer: inout JSONWriter) {
+    private static func write(
+        _ batch: SampleBatch, _ stream: Stream, _ qualities: [[UInt8]], isHistorical: Bool, to writer: inout JSONWriter
+    ) {
         writer.bytes(stream.head)
         writer.integer(batch.time.milliseconds)
         writer.literal(#","epoch":"#)
@@ -136,6 +139,7 @@ struct JSONPayloadEncoder {
         writer.unsigned(UInt64(batch.stream.rawValue))
         writer.literal(#","sequence":"#)
         writer.unsigned(batch.sequence)
+        if isHistorical { writer.literal(#","historical":true"#) }
         if batch.isTimeUncertain { writer.literal(#","timeUncertain":true"#) }
         if let sourceTime = batch.sourceTime {
             writer.literal(#","sourceTime":"#)

@@ -219,15 +219,21 @@ final class LogFeed: Sendable {
         return isValid
     }
 
-    /// An entry can never be sent.
-    func refuse(_ item: DeliveryWindow.Item, by cluster: Int, _ error: GatewayError) {
-        context.didRefuse(samples: item.samples, error)
-        state.withLock { state in
-            guard !state.isStale else { return }
-            if let position = state.window.position(of: item.ticket) { cursor.refuse(position) }
-            if let progress = state.window.refuse(item.ticket, by: cluster) { advance(progress, &state) }
+    /// An entry that was taken can never be sent, or a broker will never take it.
+    func refuse(_ ticket: UInt64, by cluster: Int, _ error: GatewayError) {
+        let samples = state.withLock { state -> UInt64? in
+            guard !state.isStale, let entry = state.window.entry(ticket, of: cluster) else { return nil }
+            cursor.refuse(entry.position)
+            if let progress = state.window.refuse(ticket, by: cluster) { advance(progress, &state) }
+            return entry.samples
         }
+        guard let samples else { return }
+        context.didRefuse(samples: samples, error)
+        wakes[cluster].notify()
     }
+
+    /// Takes the broker's limit where it is lower than ours.
+    func limit(_ cluster: Int, toMessages limit: Int) { state.withLock { $0.window.limit(cluster, toMessages: limit) } }
 
     /// A broker acknowledged a message.
     func acknowledge(_ ticket: UInt64, by cluster: Int) {

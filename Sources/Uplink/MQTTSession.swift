@@ -22,6 +22,7 @@ final class MQTTSession: Sendable {
         var keepAliveSeconds: Int32
         /// What the broker publishes when the connection breaks.
         var will: Message?
+        var mqtt = MQTTSettings()
     }
 
     struct Message: Sendable {
@@ -31,12 +32,24 @@ final class MQTTSession: Sendable {
         var retain = false
         /// Comes back with the acknowledgement; only messages of QoS 1 are acknowledged.
         var ticket: UInt64?
+        /// What the payload is, for example `application/json`; told with MQTT 5.
+        var contentType: String?
+        /// What is said beside the payload; told with MQTT 5.
+        var userProperties: [UserProperty] = []
+    }
+
+    struct UserProperty: Sendable, Hashable {
+        var name: String
+        var value: String
     }
 
     enum Event: Sendable {
-        case connected(tlsVersion: String?, cipher: String?)
-        case subscribed
+        case connected(ConnectionProperties)
+        /// `refusal` says why the broker does not send this topic; `nil` when it does.
+        case subscribed(topic: String, refusal: String?)
         case acknowledged(ticket: UInt64)
+        /// The broker did not take the message: it counts as not delivered. Messages without a ticket are told of too.
+        case refused(ticket: UInt64?, PublishRefusal)
         case message(topic: String, payload: [UInt8])
         /// With no error after `finish` and `abandon`.
         case ended(GatewayError?)
@@ -116,7 +129,23 @@ final class MQTTSession: Sendable {
     private func live() throws(GatewayError) {
         let wake = try openWake()
         defer { closeWake(wake) }
-        var driver = try SessionDriver(parameters, time: time)
+        if parameters.mqtt.version == .v5, !(try live(wake, .v5)) { _ = try live(wake, .v311) }
+        if parameters.mqtt.version == .v311 { _ = try live(wake, .v311) }
+    }
+
+    /// One connection. Returns `false` when the broker does not speak this version.
+    private func live(_ wake: Int32, _ version: MQTTSettings.Version) throws(GatewayError) -> Bool {
+        var driver = try SessionDriver(parameters, version: version, time: time)
+        do throws(GatewayError) {
+            try drive(&driver, wake)
+            return true
+        } catch {
+            if version == .v5, driver.isVersionRefused { return false }
+            throw error
+        }
+    }
+
+    private func drive(_ driver: inout SessionDriver, _ wake: Int32) throws(GatewayError) {
         try driver.connect()
         while true {
             let (commands, ending) = takeOrders(wake)

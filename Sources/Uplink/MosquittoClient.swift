@@ -25,9 +25,12 @@ struct MosquittoClient: ~Copyable {
     /// The library is set up once per process and never torn down.
     private static let library: Void = { _ = mosquitto_lib_init() }()
 
+    private let version: MQTTSettings.Version
+
     /// Throws a `GatewayError` when the library refuses the client ID, the TLS files, or has no memory.
-    init(_ parameters: MQTTSession.Parameters) throws(GatewayError) {
+    init(_ parameters: MQTTSession.Parameters, version: MQTTSettings.Version) throws(GatewayError) {
         Self.library
+        self.version = version
         let mailbox = ClientMailbox()
         let userData = Unmanaged.passRetained(mailbox)
         guard let handle = mosquitto_new(parameters.clientID, true, userData.toOpaque()) else {
@@ -37,7 +40,7 @@ struct MosquittoClient: ~Copyable {
                 "libmosquitto refuses the client ID “\(parameters.clientID)”: \(String(cString: strerror(errno)))")
         }
         do throws(GatewayError) {
-            try Self.configure(handle, parameters)
+            try Self.configure(handle, parameters, version)
         } catch {
             mosquitto_destroy(handle)
             userData.release()
@@ -53,14 +56,17 @@ struct MosquittoClient: ~Copyable {
         userData.release()
     }
 
-    private static func configure(_ handle: OpaquePointer, _ parameters: MQTTSession.Parameters) throws(GatewayError) {
+    private static func configure(
+        _ handle: OpaquePointer, _ parameters: MQTTSession.Parameters, _ version: MQTTSettings.Version
+    ) throws(GatewayError) {
         func require(_ code: Int32, _ what: String) throws(GatewayError) {
             guard code != Int32(MOSQ_ERR_SUCCESS.rawValue) else { return }
             throw GatewayError(
                 .configurationInvalid, resource: parameters.resource, operation: "connect",
                 "libmosquitto refuses \(what): \(text(of: code))")
         }
-        try require(mosquitto_int_option(handle, MOSQ_OPT_PROTOCOL_VERSION, Int32(MQTT_PROTOCOL_V311)), "MQTT 3.1.1")
+        let number = version == .v5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311
+        try require(mosquitto_int_option(handle, MOSQ_OPT_PROTOCOL_VERSION, Int32(number)), "MQTT \(version.rawValue)")
         try require(mosquitto_int_option(handle, MOSQ_OPT_TCP_NODELAY, 1), "TCP_NODELAY")
         // Our own window rules; the library's, of 20 messages, would queue what goes beyond it.
         try require(mosquitto_int_option(handle, MOSQ_OPT_SEND_MAXIMUM, 65_535), "the send maximum")
@@ -69,13 +75,33 @@ struct MosquittoClient: ~Copyable {
             try require(mosquitto_tls_opts_set(handle, 1, "tlsv\(tls.minimumVersion.rawValue)", nil), "TLS \(tls.minimumVersion.rawValue)")
         }
         if let will = parameters.will {
-            let code = mosquitto_will_set(
-                handle, will.topic, Int32(will.payload.count), will.payload, will.qualityOfService, will.retain)
+            var properties = OutgoingProperties()
+            let delay = MQTTSettings.seconds(parameters.mqtt.willDelay)
+            if version == .v5, delay > 0 { properties.add(.willDelayInterval, int32: delay) }
+            let code = mosquitto_will_set_v5(
+                handle, will.topic, Int32(will.payload.count), will.payload, will.qualityOfService, will.retain, properties.take())
             try require(code, "the will")
         }
-        mosquitto_connect_callback_set(handle) { _, data, code in ClientMailbox.of(data)?.put(.connectAnswer(code)) }
-        mosquitto_publish_callback_set(handle) { _, data, messageID in ClientMailbox.of(data)?.put(.acknowledged(messageID: messageID)) }
-        mosquitto_subscribe_callback_set(handle) { _, data, _, _, _ in ClientMailbox.of(data)?.put(.subscribed) }
+        mosquitto_connect_v5_callback_set(handle) { _, data, code, flags, properties in
+            ClientMailbox.of(data)?.put(.connectAnswer(ConnectAnswer(code, flags: flags, IncomingProperties(list: properties))))
+        }
+        mosquitto_publish_v5_callback_set(handle) { _, data, messageID, code, properties in
+            let reason = ReasonCode(rawValue: UInt8(truncatingIfNeeded: code))
+            let text = reason.isFailure ? IncomingProperties(list: properties).text(.reasonString) : nil
+            ClientMailbox.of(data)?.put(.acknowledged(messageID: messageID, reason: reason, text: text))
+        }
+        mosquitto_subscribe_v5_callback_set(handle) { _, data, messageID, count, codes, properties in
+            let granted = UnsafeBufferPointer(start: codes, count: Int(min(max(0, count), ClientMailbox.subscriptionCodesMax)))
+            ClientMailbox.of(data)?.put(
+                .subscribed(
+                    messageID: messageID, reasons: granted.map { ReasonCode(rawValue: UInt8(truncatingIfNeeded: $0)) },
+                    text: IncomingProperties(list: properties).text(.reasonString)))
+        }
+        mosquitto_disconnect_v5_callback_set(handle) { _, data, code, _ in
+            // Smaller numbers are the library's own; what it said is told by the call that failed.
+            guard let reason = UInt8(exactly: code).map(ReasonCode.init), reason.isFailure else { return }
+            ClientMailbox.of(data)?.put(.disconnected(reason))
+        }
         mosquitto_message_callback_set(handle) { _, data, message in
             guard let mailbox = ClientMailbox.of(data), let message, let topic = message.pointee.topic else { return }
             let count = Int(message.pointee.payloadlen)
@@ -94,9 +120,14 @@ struct MosquittoClient: ~Copyable {
     }
 
     /// Resolves the name, connects TCP (both block) and begins the TLS handshake.
-    func connect(host: String, port: UInt16, keepAliveSeconds: Int32) -> Result {
+    func connect(host: String, port: UInt16, keepAliveSeconds: Int32, sessionExpirySeconds: UInt32) -> Result {
+        var properties = OutgoingProperties()
+        if version == .v5 {
+            if sessionExpirySeconds > 0 { properties.add(.sessionExpiryInterval, int32: sessionExpirySeconds) }
+            properties.add(.maximumPacketSize, int32: UInt32(ClientMailbox.packetBytesMax))
+        }
         errno = 0
-        let code = mosquitto_connect(handle, host, Int32(port), keepAliveSeconds)
+        let code = mosquitto_connect_bind_v5(handle, host, Int32(port), keepAliveSeconds, nil, properties.list)
         return Result(code: code, errorNumber: errno)
     }
 
@@ -132,17 +163,21 @@ struct MosquittoClient: ~Copyable {
         return Result(code: code, errorNumber: errno)
     }
 
-    func publish(_ message: borrowing MQTTSession.Message) -> (messageID: Int32, result: Result) {
+    /// `topic` may be empty where the properties have an alias for it.
+    func publish(
+        _ message: borrowing MQTTSession.Message, topic: String, _ properties: borrowing OutgoingProperties
+    ) -> (messageID: Int32, result: Result) {
         var messageID: Int32 = 0
         errno = 0
-        let code = mosquitto_publish(
-            handle, &messageID, message.topic, Int32(message.payload.count), message.payload, message.qualityOfService, message.retain)
+        let code = mosquitto_publish_v5(
+            handle, &messageID, topic, Int32(message.payload.count), message.payload, message.qualityOfService, message.retain,
+            properties.list)
         return (messageID, Result(code: code, errorNumber: errno))
     }
 
-    func subscribe(_ topic: String) -> Result {
+    func subscribe(_ topic: String, messageID: inout Int32) -> Result {
         errno = 0
-        let code = mosquitto_subscribe(handle, nil, topic, 1)
+        let code = mosquitto_subscribe(handle, &messageID, topic, 1)
         return Result(code: code, errorNumber: errno)
     }
 

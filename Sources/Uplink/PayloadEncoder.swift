@@ -57,7 +57,7 @@ struct PayloadEncoder {
         for batch: SampleBatch, _ descriptor: StreamDescriptor, isHistorical: Bool, at time: Timestamp
     ) throws(GatewayError) -> [MQTTSession.Message] {
         try Self.checkShape(of: batch, descriptor)
-        if let message = try json?.message(for: batch, descriptor) {
+        if let message = try json?.message(for: batch, descriptor, isHistorical: isHistorical) {
             return [MQTTSession.Message(topic: message.topic, payload: message.payload, qualityOfService: 1)]
         }
         edgeNode?.register(batch.stream, descriptor)

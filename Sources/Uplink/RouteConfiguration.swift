@@ -87,6 +87,7 @@ package struct RouteConfiguration: Sendable, Hashable {
     package var documentBytesMax: Int
     package var backoffInitial: Duration
     package var backoffMaximum: Duration
+    package var mqtt = MQTTSettings()
     /// How much may be sent, and when.
     package var delivery: DeliveryRules
     /// How often a connection is looked after: no acknowledgement for so long, while some are due, is a failed probe.

@@ -18,6 +18,8 @@ package struct RouteStatus: Sendable, Hashable {
     /// Of the present connection, for example `TLSv1.3`; `nil` without TLS.
     package var tlsVersion: String?
     package var cipher: String?
+    /// What the broker said when it accepted the present connection.
+    package var connection: ConnectionProperties?
     /// Since when the present connection stands.
     package var connectedSince: Timestamp?
 

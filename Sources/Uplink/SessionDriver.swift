@@ -12,6 +12,14 @@ struct SessionDriver: ~Copyable {
     private let parameters: MQTTSession.Parameters
     private let time: any TimeSource
     private let client: MosquittoClient
+    private let version: MQTTSettings.Version
+    private var properties = ConnectionProperties()
+    /// Numbers that stand for topics.
+    private var aliases = TopicAliases(maximum: 0)
+    /// Topics whose subscription is not answered yet.
+    private var subscriptions: [Int32: String] = [:]
+    /// Messages that were not even sent, until they are told of.
+    private var refusals: [(ticket: UInt64?, refusal: PublishRefusal)] = []
     private var phase = ConnectionFailure.Phase.connecting
     /// The tickets of the messages that were published and not acknowledged.
     private var tickets: [Int32: UInt64?] = [:]
@@ -19,28 +27,73 @@ struct SessionDriver: ~Copyable {
     private var finishDeadline: MonotonicInstant?
     private var hasSaidGoodbye = false
 
-    init(_ parameters: MQTTSession.Parameters, time: any TimeSource) throws(GatewayError) {
+    init(_ parameters: MQTTSession.Parameters, version: MQTTSettings.Version, time: any TimeSource) throws(GatewayError) {
         self.parameters = parameters
+        self.version = version
         self.time = time
-        client = try MosquittoClient(parameters)
+        client = try MosquittoClient(parameters, version: version)
         nextKeepAlive = time.now
     }
 
     /// Blocks until the TCP connection stands, or cannot be made.
     mutating func connect() throws(GatewayError) {
         let result = client.connect(
-            host: parameters.cluster.host, port: parameters.cluster.port, keepAliveSeconds: parameters.keepAliveSeconds)
+            host: parameters.cluster.host, port: parameters.cluster.port, keepAliveSeconds: parameters.keepAliveSeconds,
+            sessionExpirySeconds: MQTTSettings.seconds(parameters.mqtt.sessionExpiry))
         try require(result)
         phase = parameters.cluster.isTLS ? .handshake : .consent
     }
 
     mutating func publish(_ message: MQTTSession.Message) throws(GatewayError) {
-        let (messageID, result) = client.publish(message)
+        var outgoing = OutgoingProperties()
+        var topic = message.topic
+        if version == .v5 {
+            if let expiry = parameters.mqtt.messageExpiry { outgoing.add(.messageExpiryInterval, int32: MQTTSettings.seconds(expiry)) }
+            if let type = message.contentType { outgoing.add(.contentType, text: type) }
+            for property in message.userProperties { outgoing.add(.userProperty, property.name, property.value) }
+            // What waits in the library's queue for room could be overtaken by a message of QoS 0, which would use an alias that is not told yet.
+            if message.qualityOfService > 0, tickets.count < Int(properties.receiveMaximum), let alias = aliases.alias(for: message.topic) {
+                outgoing.add(.topicAlias, int16: alias.number)
+                if !alias.isNew { topic = "" }
+            }
+        }
+        if let refusal = oversize(message, topic, propertyBytes: outgoing.bytes) {
+            // The alias may be one that the broker has not been told.
+            if outgoing.bytes > 0 { aliases.forget(message.topic) }
+            return refusals.append((message.ticket, refusal))
+        }
+        let (messageID, result) = client.publish(message, topic: topic, outgoing)
+        if let refusal = ConnectionFailure.refusal(of: message, code: result.code) {
+            aliases.forget(message.topic)
+            return refusals.append((message.ticket, refusal))
+        }
         try require(result)
         if message.qualityOfService > 0 { tickets[messageID] = .some(message.ticket) }
     }
 
-    func subscribe(_ topic: String) throws(GatewayError) { try require(client.subscribe(topic)) }
+    /// A packet beyond what the broker takes would end the connection (MQTT 5.0, 3.1.2.11.4), again and again.
+    private func oversize(_ message: borrowing MQTTSession.Message, _ topic: String, propertyBytes: Int) -> PublishRefusal? {
+        func variableBytes(_ value: Int) -> Int { value < 128 ? 1 : value < 16_384 ? 2 : value < 2_097_152 ? 3 : 4 }
+        let remaining =
+            2 + topic.utf8.count + (message.qualityOfService > 0 ? 2 : 0)
+            + (version == .v5 ? variableBytes(propertyBytes) + propertyBytes : 0) + message.payload.count
+        let packet = 1 + variableBytes(remaining) + remaining
+        let limit = Int(min(properties.maximumPacketSize ?? Self.packetBytesMax, Self.packetBytesMax))
+        guard packet > limit else { return nil }
+        return PublishRefusal(
+            reason: .packetTooLarge, isPermanent: true,
+            message: "the message takes \(packet) bytes on topic “\(message.topic)”, but the broker takes at most \(limit); "
+                + "raise its maximum packet size, or split the scan group")
+    }
+
+    /// The largest packet there can be (MQTT 5.0, 2.1.4).
+    private static let packetBytesMax: UInt32 = 268_435_455
+
+    mutating func subscribe(_ topic: String) throws(GatewayError) {
+        var messageID: Int32 = 0
+        try require(client.subscribe(topic, messageID: &messageID))
+        subscriptions[messageID] = topic
+    }
 
     /// Works towards an orderly end; returns whether it is reached.
     mutating func finish(within timeout: Duration) -> Bool {
@@ -93,20 +146,62 @@ struct SessionDriver: ~Copyable {
     mutating func deliver(_ handler: (MQTTSession.Event) -> Void) throws(GatewayError) {
         for event in client.mailbox.take() {
             switch event {
-            case .connectAnswer(0):
-                phase = .connected
-                let isTLS = parameters.cluster.isTLS
-                handler(.connected(tlsVersion: isTLS ? client.tlsVersion : nil, cipher: isTLS ? client.cipher : nil))
-            case .connectAnswer(let code):
-                throw ConnectionFailure(parameters, phase: .consent, connectAnswer: code).error(at: time.utc)
-            case .acknowledged(let messageID):
+            case .connectAnswer(let answer) where answer.code == 0: handler(.connected(try accept(answer)))
+            case .connectAnswer(let answer): throw refusal(answer)
+            case .acknowledged(let messageID, let reason, let text):
                 // QoS 0 messages are reported too, as soon as they are written; they have no ticket.
-                if let ticket = tickets.removeValue(forKey: messageID) ?? nil { handler(.acknowledged(ticket: ticket)) }
-            case .subscribed: handler(.subscribed)
+                guard let ticket = tickets.removeValue(forKey: messageID) else { continue }
+                if reason.isFailure {
+                    handler(.refused(ticket: ticket, refusal(reason, text)))
+                } else if let ticket {
+                    handler(.acknowledged(ticket: ticket))
+                }
+            case .subscribed(let messageID, let reasons, let text):
+                guard let topic = subscriptions.removeValue(forKey: messageID) else { continue }
+                let refused = reasons.first { $0.isFailure }.map { reason in
+                    reason.words(in: .subscribeAnswer, clientID: parameters.clientID) + (text.map { ": “\($0)”" } ?? "")
+                }
+                handler(.subscribed(topic: topic, refusal: refused))
+            case .disconnected(let reason):
+                throw ConnectionFailure(parameters, phase: phase, disconnect: reason).error(at: time.utc)
             case .message(let topic, let payload): handler(.message(topic: topic, payload: payload))
             }
         }
+        guard !refusals.isEmpty else { return }
+        let told = refusals
+        refusals.removeAll()
+        for (ticket, refusal) in told { handler(.refused(ticket: ticket, refusal)) }
     }
+
+    private mutating func accept(_ answer: ConnectAnswer) throws(GatewayError) -> ConnectionProperties {
+        var accepted = answer.properties
+        accepted.version = version
+        accepted.didFallBack = version != parameters.mqtt.version
+        if parameters.cluster.isTLS {
+            accepted.tlsVersion = client.tlsVersion
+            accepted.cipher = client.cipher
+        }
+        guard accepted.maximumQualityOfService > 0 else {
+            throw ConnectionFailure(parameters, phase: .consent, disconnect: .qualityOfServiceNotSupported).error(at: time.utc)
+        }
+        phase = .connected
+        properties = accepted
+        if parameters.mqtt.usesTopicAliases { aliases = TopicAliases(maximum: accepted.topicAliasMaximum) }
+        return accepted
+    }
+
+    private func refusal(_ answer: ConnectAnswer) -> GatewayError {
+        ConnectionFailure(parameters, phase: .consent, connectAnswer: answer).error(at: time.utc)
+    }
+
+    private func refusal(_ reason: ReasonCode, _ text: String?) -> PublishRefusal {
+        PublishRefusal(
+            reason: reason, isPermanent: reason.remedy(in: .publishAnswer) == .messageRefused,
+            message: reason.words(in: .publishAnswer, clientID: parameters.clientID) + (text.map { ": “\($0)”" } ?? ""))
+    }
+
+    /// Whether the broker does not speak this version of MQTT, which is what ended the connection.
+    var isVersionRefused: Bool { phase != .connected && client.mailbox.isVersionRefused }
 
     /// Whether the peer has closed its side and nothing of it is left to read.
     private func hasPeerClosed(_ socket: Int32) -> Bool {
@@ -121,8 +216,12 @@ struct SessionDriver: ~Copyable {
 
     private func failure(_ result: MosquittoClient.Result) -> GatewayError {
         // A refusal that came with the last bytes explains the end better than the end itself.
-        for case .connectAnswer(let code) in client.mailbox.events where code != 0 {
-            return ConnectionFailure(parameters, phase: .consent, connectAnswer: code).error(at: time.utc)
+        for event in client.mailbox.events {
+            switch event {
+            case .connectAnswer(let answer) where answer.code != 0: return refusal(answer)
+            case .disconnected(let reason): return ConnectionFailure(parameters, phase: phase, disconnect: reason).error(at: time.utc)
+            default: continue
+            }
         }
         let verification = client.verification
         return ConnectionFailure(

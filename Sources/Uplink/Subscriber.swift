@@ -39,7 +39,10 @@ package final class Subscriber: Sendable {
     /// Throws `CancellationError`, or a `GatewayError` when the connection cannot be made or is lost.
     package func run(_ handle: @escaping @Sendable (Event) -> [Publication]) async throws {
         let ending = Mutex<CheckedContinuation<Void, any Error>?>(nil)
+        let refusal = Mutex<GatewayError?>(nil)
         let topics = topics
+        let resource = parameters.resource
+        let time = time
         let session = MQTTSession(parameters, time: time) { event, session in
             func tell(_ event: Event) {
                 let answers = handle(event)
@@ -48,17 +51,24 @@ package final class Subscriber: Sendable {
                 }
             }
             switch event {
-            case .connected(let tlsVersion, _):
+            case .connected(let properties):
                 session.subscribe(topics)
-                tell(.connected(tlsVersion: tlsVersion))
+                tell(.connected(tlsVersion: properties.tlsVersion))
             case .message(let topic, let payload): tell(.message(topic: topic, payload: payload))
-            case .subscribed, .acknowledged: break
+            case .subscribed(let topic, let refused):
+                if let refused {
+                    refusal.withLock {
+                        $0 = GatewayError(.refused, resource: resource, operation: "subscribe to \(topic)", refused, time: time.utc)
+                    }
+                    session.finish()
+                }
+            case .acknowledged, .refused: break
             case .ended(let error):
                 let continuation = ending.withLock { continuation in
                     defer { continuation = nil }
                     return continuation
                 }
-                continuation?.resume(throwing: error ?? CancellationError())
+                continuation?.resume(throwing: error ?? refusal.withLock { $0 } ?? CancellationError())
             }
         }
         try await withTaskCancellationHandler {

@@ -39,8 +39,7 @@ import Testing
         #expect(loaded.diagnostics.filter { $0.severity == .error } == [])
         #expect(
             loaded.diagnostics.map(\.message) == [
-                "weight has no effect in this version: clusters are taken in order",
-                "failover 'latencyAware' has no effect in this version: clusters are taken in order",
+                "weight has no effect with failover 'latencyAware'"
             ])
         let site = try #require(loaded.site)
         #expect(site.name == "plant-a-line-1")

@@ -89,10 +89,12 @@ enum SiteShape {
             Field(
                 "topic", .text(.topicTemplate),
                 "The topic of JSON payloads with {site}, {device} and {group} (the scan group); \(topicDefault) where none is given."),
-            Field(required: "clusters", .list(.object(cluster), count: 1...16), "The brokers, in the order they are tried."),
+            Field(required: "clusters", .list(.object(cluster), count: 1...16), "The brokers; their order counts with failover: ordered."),
             Field(
                 "failover", .word(Route.Failover.allCases.map(\.rawValue)), default: "ordered",
-                "How a cluster is chosen. This version takes them in order, whatever is said here."),
+                "How the clusters share the work. ordered: one at a time, the first that can be reached; latencyAware: all devices through the one "
+                    + "that answers fastest; weighted: devices spread by weight; mirror: everything to each."),
+            Field("delivery", .object(DeliveryShape.delivery), "How much may be sent, and when."),
             Field("inFlight", .integer(1...1000), default: "64", "The most messages published and not yet acknowledged."),
             Field("keepAlive", .duration(.seconds(5)...(.seconds(3600))), default: "30s", "The MQTT keep-alive interval."),
             Field(
@@ -110,7 +112,7 @@ enum SiteShape {
             Field(
                 required: "url", .text(.brokerURL),
                 "mqtts://host:port (8883 where no port is given); mqtt:// (1883) only with plaintext: allowed."),
-            Field("weight", .integer(0...1000), default: "1", "The share of the cluster; has no effect in this version."),
+            Field("weight", .integer(0...1000), default: "1", "Its share of the devices with failover: weighted; 0 takes none as long as another can."),
         ])
 
     static let tls = ObjectShape(

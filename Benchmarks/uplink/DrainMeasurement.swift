@@ -101,10 +101,14 @@ struct DrainMeasurement {
     ) {
         for index in stride(from: 0, to: progress.count, by: max(1, progress.count / 10)) {
             let point = progress[index]
-            print("  after \(padded("\(decimal(point.seconds)) s", 12))\(padded("\(point.samples) samples", 22))\(decimal(point.mebibytes)) MiB")
+            print(
+                "  after \(padded("\(decimal(point.seconds)) s", 12))\(padded("\(point.samples) samples", 22))\(decimal(point.mebibytes)) MiB"
+            )
         }
         print("  threads: " + threads.prefix(8).map { "\($0.name) \(decimal($0.seconds)) s" }.joined(separator: ", "))
-        print("  \(status.publishedMessages) messages, \(decimal(Double(status.publishedBytes) / Double(status.publishedSamples))) bytes per sample")
+        print(
+            "  \(status.publishedMessages) messages, \(decimal(Double(status.publishedBytes) / Double(status.publishedSamples))) bytes per sample"
+        )
         let figures = FigureLog()
         figures.report("uplink.drain_samples_per_s", drained / seconds, "samples/s", goal: .atLeast(500_000))
         figures.report("uplink.drain_cpu_us_per_sample", processor * 1e6 / drained, "us")

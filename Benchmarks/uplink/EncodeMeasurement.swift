@@ -40,7 +40,9 @@ struct EncodeMeasurement {
             rates.append(Double(metrics) / spent / 1e6)
         }
         rates.sort()
-        print("encode: \(rates.map { decimal($0) }.joined(separator: ", ")) million metrics per CPU second, \(bytes / messages) bytes per batch")
+        print(
+            "encode: \(rates.map { decimal($0) }.joined(separator: ", ")) million metrics per CPU second, \(bytes / messages) bytes per batch"
+        )
         FigureLog().report("uplink.encode_mmps", rates[rates.count / 2], "million metrics/s", goal: .atLeast(20))
     }
 }

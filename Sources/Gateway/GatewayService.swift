@@ -94,7 +94,8 @@ package struct GatewayService: Sendable {
         clock.begin()
         let writes = WriteService(site: site, adapters: [:], folder: site.log.path + "/audit", time: time, logger: logger)
         let runtime = try SiteRuntime(site: site, version: version, log: log, time: time, logger: logger, writes: writes)
-        let control = ControlService(folder: site.log.path, writes: writes) { [time] in await runtime.routeReports(named: $0, at: time.utc) }
+        let control = ControlService(folder: site.log.path, writes: writes) { [time] in await runtime.routeReports(named: $0, at: time.utc)
+        }
         let routeDiagnostics = RouteDiagnosticsService(
             log: log, time: time, routes: { await runtime.routeStatuses() }, register: { try await runtime.register($0) })
         let diagnostics = DiagnosticsService(log: log, time: time) { runtime.directory.devices }

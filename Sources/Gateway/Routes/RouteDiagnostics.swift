@@ -12,7 +12,8 @@ package enum RouteDiagnosticsStream {
             device: device(of: route), group: StreamDescriptor.diagnosticsGroup,
             tags: [
                 Tag("connected", .bool), Tag("backlog", .uint64), Tag("backlogAge", .float64, unit: "s"),
-                Tag("drainRate", .float64, unit: "1/s"), Tag("roundTrip", .float64, unit: "ms"), Tag("bytesPerSample", .float64, unit: "By"),
+                Tag("drainRate", .float64, unit: "1/s"), Tag("roundTrip", .float64, unit: "ms"),
+                Tag("bytesPerSample", .float64, unit: "By"),
                 Tag("inFlight", .uint64), Tag("acknowledged", .uint64), Tag("evicted", .uint64), Tag("reconnects", .uint64),
                 Tag("healthyClusters", .uint16), Tag("reason", .string, stringCapacity: 200),
             ])

@@ -108,7 +108,8 @@ package struct ControlService: Sendable {
     }
 
     static func answer(
-        _ line: [UInt8], _ peer: LocalPeer, _ writes: WriteService, _ routes: @Sendable (_ name: String) async -> [RouteReport] = { _ in [] }
+        _ line: [UInt8], _ peer: LocalPeer, _ writes: WriteService,
+        _ routes: @Sendable (_ name: String) async -> [RouteReport] = { _ in [] }
     ) async -> [UInt8] {
         var answer = Answer()
         do {

@@ -15,7 +15,7 @@ struct DrainMeasurement {
     let isKept: Bool
 
     /// How often the live device is polled.
-    private static let livePeriod = Duration.milliseconds(100)
+    private static let livePeriod = Duration.milliseconds(20)
     private static let live = StreamDescriptor(
         device: "live", group: "fast", tags: [Tag("stamp", .uint64)] + (0..<9).map { Tag("value\($0)", .uint16) })
 
@@ -68,6 +68,8 @@ struct DrainMeasurement {
         let running = Task { try await route.run() }
         while route.status.acknowledgedSamples == 0 { try await time.sleep(for: .milliseconds(5)) }
         let began = time.now
+        // What was polled before the connection stood is backlog by right.
+        observer.begin(at: time.utc)
         let alreadyAcknowledged = route.status.acknowledgedSamples
         var peak = residentBefore
         var progress: [(seconds: Double, samples: UInt64, mebibytes: Double)] = []
@@ -143,6 +145,7 @@ struct DrainMeasurement {
 private final class LiveObserver: Sendable {
     private struct State {
         var isConnected = false
+        var first = Int64.max
         var latencies: [Double] = []
     }
     private let state = Mutex(State())
@@ -151,6 +154,9 @@ private final class LiveObserver: Sendable {
     init(time: SystemTime) { self.time = time }
 
     var isConnected: Bool { state.withLock { $0.isConnected } }
+    /// Times what is polled from now on.
+    func begin(at time: Timestamp) { state.withLock { $0.first = time.nanoseconds / 1000 } }
+
     /// In milliseconds, from the poll to the subscriber's receipt.
     var latencies: [Double] { state.withLock { $0.latencies } }
 
@@ -162,7 +168,9 @@ private final class LiveObserver: Sendable {
             for metric in (try? SparkplugPayload(decoding: payload))?.metrics ?? [] {
                 // The stamp is the only number of this size.
                 guard case .long(let microseconds)? = metric.value, microseconds > 1_000_000_000_000_000 else { continue }
-                state.withLock { $0.latencies.append(now - Double(microseconds) / 1000) }
+                state.withLock { state in
+                    if Int64(microseconds) >= state.first { state.latencies.append(now - Double(microseconds) / 1000) }
+                }
             }
         }
         return []

@@ -134,7 +134,7 @@ class Run:
     def rows(self, start_ms, raw=False):
         """{device: {tag: [(time, value)…]}}"""
         rows = {name: {} for name in self.plant.names}
-        selector = '{__name__=~"counter|check[0-9]+"}' if self.options.control is None else '{__name__="indusedge_value",group="fast"}'
+        selector = '{__name__=~"counter|check[0-9]+"}' if self.options.control is None else '{__name__="indusedge_value",tag=~"counter|check[0-9]+"}'
         for labels, samples in self.database.export(selector, start_ms, raw):
             # Restarts of the receiving end must not make other series of the same tag.
             rows[labels["device"]].setdefault(labels.get("tag", labels["__name__"]), []).extend(samples)

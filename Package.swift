@@ -35,7 +35,9 @@ let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-
 
 let package = Package(
     name: "IndusEdge",
-    products: [.executable(name: "indusedge", targets: ["indusedge"])],
+    products: [
+        .executable(name: "indusedge", targets: ["indusedge"]), .executable(name: "indusedge-control", targets: ["indusedge-control"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
         .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
@@ -50,6 +52,8 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CPostgreSQL", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .target(name: "CSystem"),
 
         module("Telemetry", []),
@@ -68,6 +72,9 @@ let package = Package(
         module("Sparkplug", ["Telemetry"]),
         module("Uplink", ["Telemetry", "GatewayCore", "Compression", "Envelope", "Sparkplug", "CMosquitto", logging]),
         module("Identity", ["Telemetry", "GatewayCore", "COpenSSL"]),
+        module("MQTTProtocol", ["Telemetry"]),
+        module("Ingest", ["Telemetry", "GatewayCore", "Sparkplug"]),
+        module("IngestService", ["Telemetry", "GatewayCore", "Sparkplug", "Ingest", "MQTTProtocol", "CCurl", "CPostgreSQL", logging]),
         module("AuditTrail", ["Telemetry", "Identity"]),
         module("Compression", ["Telemetry", "CZlib", "CZstd"]),
         module("Envelope", ["Telemetry", "Identity", "COpenSSL"]),
@@ -86,6 +93,10 @@ let package = Package(
                 "Telemetry", "GatewayCore", "AuditTrail", "Commissioning", "DefinitionImport", "Definitions", "Envelope", "Gateway", "Historian",
                 "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink", arguments, logging, signals,
             ],
+            exclude: ["README.md"], swiftSettings: settings),
+        .executableTarget(
+            name: "indusedge-control",
+            dependencies: ["Telemetry", "GatewayCore", "Gateway", "Identity", "Ingest", "IngestService", arguments, logging, signals],
             exclude: ["README.md"], swiftSettings: settings),
         .target(
             name: "TestKit", dependencies: ["Telemetry", "GatewayCore", "Historian", logging], exclude: ["README.md"],
@@ -111,6 +122,11 @@ let package = Package(
         tests("Scoring", ["Telemetry", "PlantSimulation", "TestKit"]),
         tests("Sparkplug", ["Telemetry", "TestKit", protobuf], exclude: ["Generated/README.md", "sparkplug_assertions.txt", "sparkplug_b.proto"]),
         tests("Uplink", ["Telemetry", "GatewayCore", "Compression", "Envelope", "Sparkplug", "Identity", "TestKit", logging]),
+        tests("MQTTProtocol", ["Telemetry", "TestKit"]),
+        tests("Ingest", ["Telemetry", "GatewayCore", "Sparkplug", "TestKit"]),
+        tests(
+            "IngestService",
+            ["Telemetry", "GatewayCore", "Identity", "Ingest", "MQTTProtocol", "Sparkplug", "TestKit", "indusedge-control", logging]),
         tests("Identity", ["Telemetry", "GatewayCore"]),
         tests("PlantSimulation", ["Telemetry"]),
         tests(
@@ -131,6 +147,12 @@ let package = Package(
         .executableTarget(
             name: "modbus-bench", dependencies: ["Telemetry", "GatewayCore", "ModbusAdapter"], path: "Benchmarks/modbus",
             exclude: ["bench.py", "requests.c"], swiftSettings: settings),
+        .executableTarget(
+            name: "uplink-bench",
+            dependencies: [
+                "Telemetry", "GatewayCore", "Historian", "Sparkplug", "Uplink", "Identity", "Definitions", "PlantSimulation", "BenchmarkSignals",
+                logging,
+            ], path: "Benchmarks/uplink", swiftSettings: settings),
         .executableTarget(
             name: "log-bench", dependencies: ["Telemetry", "GatewayCore", "Historian", "BenchmarkSignals", logging],
             path: "Benchmarks/log/store", swiftSettings: settings),

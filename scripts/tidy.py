@@ -38,12 +38,16 @@ MAY_IMPORT = {
     "Sparkplug": {"Telemetry"},
     "Uplink": CORE | {"Compression", "Envelope", "Sparkplug", "CMosquitto"},
     "Identity": CORE | {"COpenSSL"},
+    "MQTTProtocol": {"Telemetry"},
+    "Ingest": CORE | {"Sparkplug"},
+    "IngestService": CORE | {"Sparkplug", "Ingest", "MQTTProtocol", "CCurl", "CPostgreSQL"},
     "AuditTrail": {"Telemetry", "Identity"},
     "Compression": {"Telemetry", "CZlib", "CZstd"},
     "Envelope": {"Telemetry", "Identity", "COpenSSL"},
     "PlantSimulation": {"Telemetry"},
     "Gateway": CORE | {"DefinitionImport", "Definitions", "Acquisition", "Commissioning", "ModbusProtocol", "ModbusAdapter", "ModbusFirewall", "Historian", "Scoring", "Sparkplug", "Uplink", "Identity", "Interlock", "AuditTrail"},
     "indusedge": CORE | {"Commissioning", "DefinitionImport", "Definitions", "Envelope", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink", "AuditTrail"},
+    "indusedge-control": CORE | {"Gateway", "Identity", "Ingest", "IngestService"},
     "TestKit": CORE | {"Historian"},
 }
 
@@ -55,16 +59,18 @@ ONLY_IMPORTERS = {
     "CSystem": {"GatewayCore"},
     "CZlib": {"Compression"},
     "CZstd": {"Compression"},
+    "CCurl": {"IngestService"},
+    "CPostgreSQL": {"IngestService"},
     "Yams": {"Definitions"},
     "GRDB": {"Historian"},
-    "ArgumentParser": {"indusedge"},
+    "ArgumentParser": {"indusedge", "indusedge-control"},
     "ServiceLifecycle": {"Gateway"},
-    "Logging": {"GatewayCore", "Acquisition", "ModbusFirewall", "Historian", "Uplink", "Gateway", "TestKit", "indusedge"},
+    "Logging": {"GatewayCore", "Acquisition", "ModbusFirewall", "Historian", "Uplink", "Gateway", "TestKit", "indusedge", "IngestService", "indusedge-control"},
     "SwiftProtobuf": set(),
 }
 
 # Codecs, detectors and state machines compile as Embedded Swift, where there is no Foundation.
-WITHOUT_FOUNDATION = {"DefinitionImport", "Telemetry", "ChunkCodec", "ModbusProtocol", "Commissioning", "Scoring", "Sparkplug", "PlantSimulation", "Interlock"}
+WITHOUT_FOUNDATION = {"MQTTProtocol", "Ingest", "DefinitionImport", "Telemetry", "ChunkCodec", "ModbusProtocol", "Commissioning", "Scoring", "Sparkplug", "PlantSimulation", "Interlock"}
 
 # The one file that may read a clock.
 CLOCK_FILE = Path("Sources/GatewayCore/TimeSource.swift")

@@ -155,6 +155,9 @@ actor SiteRuntime {
 
     // MARK: - Looking
 
+    /// The route of this name that runs now; `nil` if there is none.
+    func route(named name: String) -> Uplink.Route? { routes[name] }
+
     /// The device of this name that is polled now; `nil` if there is none.
     func device(named name: String) -> RunningDevice? { devices[name] }
 

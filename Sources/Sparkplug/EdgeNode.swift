@@ -21,6 +21,8 @@ package struct EdgeNode: Sendable {
     /// By the device's name in the site.
     private let templates: [String: TemplateName]
     private var shapes = TemplateShapes()
+    /// The `uuid` of births: which start of the gateway their aliases belong to.
+    private let birthKey: String?
     /// `bdSeq` of the last CONNECT; `nil` before the first.
     package private(set) var birthDeathSequence: UInt8?
     /// `seq` of the next message.
@@ -49,9 +51,11 @@ package struct EdgeNode: Sendable {
     ///     which has 0.
     ///   - version: the gateway's version, for the node's properties.
     ///   - templates: per device whose tags shall go as the members of one template instance, the definition; the others' metrics are flat.
+    ///   - epoch: the number of the gateway's start, which births carry as their `uuid`: aliases of two starts differ, and a receiver may get
+    ///     births and data over different ways.
     package init(
         groupID: String, nodeID: String, lastBirthDeathSequence: UInt8? = nil, version: String = "",
-        templates: [String: TemplateName] = [:]
+        templates: [String: TemplateName] = [:], epoch: UInt32? = nil
     ) throws {
         try SparkplugTopic.validate(groupID, as: "group id")
         try SparkplugTopic.validate(nodeID, as: "edge node id")
@@ -60,6 +64,7 @@ package struct EdgeNode: Sendable {
         birthDeathSequence = lastBirthDeathSequence
         self.version = version
         self.templates = templates
+        birthKey = epoch.map { String($0) }
         nextAlias = EdgeNode.firstDeviceAlias
     }
 
@@ -228,7 +233,7 @@ extension EdgeNode {
                     datatype: SparkplugDataType.string.rawValue, value: .string(value)))
         }
         metrics += shapes.definitions(at: milliseconds)
-        let payload = SparkplugPayload(timestamp: milliseconds, metrics: metrics, sequence: UInt64(nextSequence()))
+        let payload = SparkplugPayload(timestamp: milliseconds, metrics: metrics, sequence: UInt64(nextSequence()), uuid: birthKey)
         return SparkplugMessage(
             topic: SparkplugTopic(group: groupID, type: .nodeBirth, node: nodeID).text, payload: payload.encoded(), qualityOfService: 0)
     }
@@ -288,7 +293,7 @@ extension EdgeNode {
                     name: device.instanceName, alias: UInt64(device.templateAlias), timestamp: time.sparkplugMilliseconds,
                     datatype: SparkplugDataType.template.rawValue, value: .template(instance)))
         }
-        let payload = SparkplugPayload(timestamp: time.sparkplugMilliseconds, metrics: metrics, sequence: UInt64(nextSequence()))
+        let payload = SparkplugPayload(timestamp: time.sparkplugMilliseconds, metrics: metrics, sequence: UInt64(nextSequence()), uuid: birthKey)
         return SparkplugMessage(topic: device.birthTopic, payload: payload.encoded(), qualityOfService: 0)
     }
 

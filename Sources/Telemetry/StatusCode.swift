@@ -55,3 +55,18 @@ extension StatusCode: CustomStringConvertible {
         return "\(severity)(0x\(String(rawValue, radix: 16, uppercase: true)))"
     }
 }
+
+extension StatusCode {
+    /// Reads what `description` writes; `nil` for anything else.
+    package init?(_ description: some StringProtocol) {
+        if let known = StatusCode.names.first(where: { $0.1 == description }) {
+            self = known.0
+            return
+        }
+        guard let open = description.firstIndex(of: "("), description.last == ")",
+            let number = UInt32(description[open...].dropFirst(3).dropLast(), radix: 16), description[open...].hasPrefix("(0x"),
+            StatusCode(rawValue: number).description == description
+        else { return nil }
+        self.init(rawValue: number)
+    }
+}

@@ -29,7 +29,8 @@ struct PayloadEncoder {
             do {
                 edgeNode = try EdgeNode(
                     groupID: group, nodeID: node, lastBirthDeathSequence: sequenceFile?.load(),
-                    version: configuration.gatewayVersion, templates: sparkplug.templates)
+                    version: configuration.gatewayVersion, templates: sparkplug.templates,
+                    epoch: configuration.epoch)
                 primaryHost = try sparkplug.primaryHost.map { try PrimaryHost(id: $0) }
             } catch {
                 throw GatewayError(

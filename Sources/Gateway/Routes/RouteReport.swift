@@ -1,0 +1,142 @@
+package import Telemetry
+package import Uplink
+
+/// How a route is doing, as programs on the same machine are told. One JSON object; absent keys are not known.
+///
+/// Times are RFC 3339 in UTC, spans are seconds, round trips milliseconds; counts are since the start of the gateway.
+package struct RouteReport: Codable, Sendable, Equatable {
+    /// One broker of the route.
+    package struct Cluster: Codable, Sendable, Equatable {
+        package var name: String
+        package var broker: String
+        package var state: String
+        /// `healthy`, `degraded`, `down`, `recovering`, `failed`.
+        package var health: String
+        /// Devices that go through this cluster now.
+        package var devices: Int
+        package var roundTripMilliseconds: Double?
+        package var tlsVersion: String?
+        package var cipher: String?
+        package var connectedSince: String?
+        package var inFlight: Int
+        package var publishedSamples: UInt64
+        package var backlog: Backlog?
+        package var lastError: Trouble?
+    }
+
+    /// What waits to be acknowledged.
+    package struct Backlog: Codable, Sendable, Equatable {
+        package var samples: UInt64
+        /// The age of the oldest.
+        package var ageSeconds: Double?
+        package var drainPerSecond: Double?
+        /// At this rate, not counting what is added.
+        package var goneInSeconds: Double?
+    }
+
+    /// The newest failure.
+    package struct Trouble: Codable, Sendable, Equatable {
+        /// Outermost first.
+        package var chain: [String]
+        package var time: String?
+        /// Failures in a row.
+        package var attempts: Int
+    }
+
+    /// The route's own certificate, as its file is now.
+    package struct Certificate: Codable, Sendable, Equatable {
+        package var subject: String
+        package var notAfter: String
+        /// Whole days until then; negative afterwards.
+        package var daysLeft: Int
+
+        /// Counts the days from `now`.
+        package init(subject: String, notAfter: Timestamp, at now: Timestamp) {
+            self.subject = subject
+            self.notAfter = notAfter.description
+            daysLeft = Int((Double(notAfter.nanoseconds - now.nanoseconds) / 86_400e9).rounded(.down))
+        }
+    }
+
+    package var name: String
+    package var state: String
+    package var failover: String
+    package var payload: String
+    package var clusters: [Cluster]
+    package var backlog: Backlog
+    package var roundTripMilliseconds: Double?
+    /// Payload bytes, without MQTT and TLS.
+    package var bytesPerSample: Double?
+    package var inFlight: Int
+    package var publishedMessages: UInt64
+    package var publishedSamples: UInt64
+    package var acknowledgedSamples: UInt64
+    /// Of the published samples, those that were sent as they came, and those that had piled up.
+    package var liveSamples: UInt64
+    package var backlogSamples: UInt64
+    /// Evicted from the log before this route came to them.
+    package var evictedSamples: UInt64
+    /// Left out because they can never be sent.
+    package var refusedSamples: UInt64
+    package var reconnects: UInt64
+    package var nextAttempt: String?
+    package var certificate: Certificate?
+    package var lastError: Trouble?
+
+    /// - Parameters:
+    ///   - failover: how its clusters share the work, in the word of the site document.
+    ///   - payload: the form of its messages, likewise.
+    package init(name: String, failover: String, payload: String, status: RouteStatus, certificate: Certificate?) {
+        self.name = name
+        self.failover = failover
+        self.payload = payload
+        self.certificate = certificate
+        state = RouteReport.word(status.state)
+        clusters = status.clusters.map(RouteReport.cluster)
+        backlog = RouteReport.backlog(status.backlog)
+        roundTripMilliseconds = RouteReport.milliseconds(status.roundTrip)
+        bytesPerSample = status.bytesPerSample
+        inFlight = status.inFlight
+        publishedMessages = status.publishedMessages
+        publishedSamples = status.publishedSamples
+        acknowledgedSamples = status.acknowledgedSamples
+        liveSamples = status.live.publishedSamples
+        backlogSamples = status.backlogLane.publishedSamples
+        evictedSamples = status.gapSamples
+        refusedSamples = status.refusedSamples
+        reconnects = status.reconnects
+        nextAttempt = status.nextRetry?.description
+        lastError = RouteReport.trouble(status.lastError, status.lastErrorTime, status.retryCount)
+    }
+
+    /// `stopped`, `connecting`, `connected`, `waiting`.
+    static func word(_ state: RouteStatus.State) -> String {
+        switch state {
+        case .stopped: "stopped"
+        case .connecting: "connecting"
+        case .connected: "connected"
+        case .backingOff: "waiting"
+        }
+    }
+
+    static func milliseconds(_ duration: Duration?) -> Double? { duration.map { Double($0.nanoseconds) / 1e6 } }
+
+    private static func cluster(_ status: ClusterStatus) -> Cluster {
+        Cluster(
+            name: status.name, broker: status.broker, state: word(status.state), health: status.health.rawValue, devices: status.devices,
+            roundTripMilliseconds: milliseconds(status.roundTrip), tlsVersion: status.tlsVersion, cipher: status.cipher,
+            connectedSince: status.connectedSince?.description, inFlight: status.inFlight, publishedSamples: status.publishedSamples,
+            backlog: status.backlog.map(backlog), lastError: trouble(status.lastError, status.lastErrorTime, status.retryCount))
+    }
+
+    private static func backlog(_ status: BacklogStatus) -> Backlog {
+        func seconds(_ duration: Duration?) -> Double? { duration.map { Double($0.nanoseconds) / 1e9 } }
+        return Backlog(
+            samples: status.samples, ageSeconds: seconds(status.age), drainPerSecond: status.drainRate,
+            goneInSeconds: seconds(status.drainForecast))
+    }
+
+    private static func trouble(_ chain: [String], _ time: Timestamp?, _ attempts: Int) -> Trouble? {
+        chain.isEmpty ? nil : Trouble(chain: chain, time: time?.description, attempts: attempts)
+    }
+}

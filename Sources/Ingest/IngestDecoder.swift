@@ -1,0 +1,339 @@
+package import GatewayCore
+internal import Sparkplug
+package import Telemetry
+
+/// A message that came, with what it takes to acknowledge it.
+package struct IngestMessage: Sendable {
+    package var topic: String
+    package var payload: [UInt8]
+    /// `nil` for QoS 0: there is nobody to tell.
+    package var token: MessageToken?
+
+    package init(topic: String, payload: [UInt8], token: MessageToken?) {
+        self.topic = topic
+        self.payload = payload
+        self.token = token
+    }
+}
+
+/// What the decoder asks for beside writing samples.
+package struct IngestEffects: Sendable {
+    /// Messages that nothing can be made of, and why: for the folder of what was set aside.
+    package var refused: [(message: IngestMessage, reason: String)] = []
+    /// What is to be published, at QoS 0.
+    package var publications: [(topic: String, payload: [UInt8])] = []
+
+    package init() {}
+}
+
+/// Turns messages into samples: the whole of what a receiving end knows of its senders.
+///
+/// A message ends in exactly one place: its samples in the chunk (or none, if it came before), or among the refused, or it waits for a birth, for a
+/// bounded time. The tokens of those in the chunk are in the chunk; whoever sets a refused message aside puts its token there.
+package struct IngestDecoder: Sendable {
+    /// How long data waits for the birth that explains it.
+    package static let holdTime = Duration.seconds(20)
+    /// The most messages that wait, and their bytes.
+    package static let heldMessagesMax = 20_000
+    package static let heldBytesMax = 64 << 20
+    /// The waits between two requests for a birth: doubling from the first to the last.
+    package static let rebirthPauseMin = Duration.seconds(1)
+    package static let rebirthPauseMax = Duration.seconds(60)
+
+    private struct Held {
+        var message: IngestMessage
+        var until: MonotonicInstant
+    }
+
+    /// A node whose data waits.
+    private struct Waiting {
+        var group: String
+        var node: String
+        var messages: [Held] = []
+        var nextRequest: MonotonicInstant
+        var pause = IngestDecoder.rebirthPauseMin
+    }
+
+    package private(set) var catalog = SeriesCatalog()
+    package private(set) var counters = IngestCounters()
+    private let pattern: TopicPattern
+    private var filter: DuplicateFilter
+    private var senders: [String: SparkplugSender] = [:]
+    private var documents = JSONDocumentReader()
+    private var waiting: [String: Waiting] = [:]
+    private var heldBytes = 0
+
+    package init(pattern: TopicPattern, filter: DuplicateFilter = DuplicateFilter()) {
+        self.pattern = pattern
+        self.filter = filter
+    }
+
+    /// Takes a message in.
+    package mutating func receive(
+        _ message: IngestMessage, at now: MonotonicInstant, utc: Timestamp, into chunk: inout SampleChunk, _ effects: inout IngestEffects
+    ) {
+        if let topic = SparkplugTopic(message.topic) {
+            switch topic.type {
+            case .nodeData, .deviceData:
+                counters.messages += 1
+                counters.messageBytes += UInt64(message.payload.count)
+                if let reason = data(message, topic, into: &chunk, &effects) { wait(message, topic, reason, at: now, utc, &effects) }
+            case .nodeBirth, .deviceBirth:
+                counters.lifecycleMessages += 1
+                birth(message, topic, at: now, utc, into: &chunk, &effects)
+            case .nodeDeath, .deviceDeath:
+                counters.lifecycleMessages += 1
+                if topic.type == .nodeDeath { senders["\(topic.group)/\(topic.node)"]?.died() }
+                finish(message, &chunk)
+            case .nodeCommand, .deviceCommand: finish(message, &chunk)
+            }
+        } else if let site = pattern.site(of: message.topic) {
+            counters.messages += 1
+            counters.messageBytes += UInt64(message.payload.count)
+            document(message, site, into: &chunk, &effects)
+        } else if message.topic.hasPrefix("\(SparkplugTopic.namespace)/STATE/") {
+            finish(message, &chunk)
+        } else {
+            counters.messages += 1
+            refuse(message, "the topic is neither Sparkplug's nor the template's of JSON documents", &effects)
+        }
+    }
+
+    /// Finishes a chunk: what its writer must know of names goes with it.
+    package mutating func complete(_ chunk: inout SampleChunk) { chunk.additions = catalog.takeAdditions() }
+
+    /// What the connection missed is unknown: births of senders whose births carry no start do not count any more.
+    package mutating func didReconnect() {
+        for name in senders.keys { senders[name]?.forgetForeignBirths() }
+    }
+
+    /// The next moment at which `tick` has something to do; `nil` while nothing waits.
+    package var nextDeadline: MonotonicInstant? {
+        waiting.values.reduce(nil) { earliest, entry in
+            let own = min(entry.nextRequest, entry.messages.first?.until ?? entry.nextRequest)
+            return earliest.map { min($0, own) } ?? own
+        }
+    }
+
+    /// Asks again for births that did not come, and gives up messages that waited too long.
+    package mutating func tick(at now: MonotonicInstant, utc: Timestamp, _ effects: inout IngestEffects) {
+        for name in waiting.keys.sorted() {
+            guard var entry = waiting[name] else { continue }
+            while let first = entry.messages.first, first.until <= now {
+                entry.messages.removeFirst()
+                release(first.message)
+                refuse(first.message, "no birth of \(name) came within \(Self.holdTime.nanoseconds / 1_000_000_000) s", &effects)
+            }
+            if entry.messages.isEmpty {
+                waiting[name] = nil
+                continue
+            }
+            request(&entry, at: now, utc, &effects)
+            waiting[name] = entry
+        }
+    }
+
+    private mutating func release(_ message: IngestMessage) {
+        heldBytes -= message.payload.count
+        counters.heldMessages -= 1
+    }
+
+    private mutating func finish(_ message: IngestMessage, _ chunk: inout SampleChunk) {
+        if let token = message.token { chunk.messages.append(token) }
+    }
+
+    private mutating func refuse(_ message: IngestMessage, _ reason: String, _ effects: inout IngestEffects) {
+        effects.refused.append((message, reason))
+    }
+
+    /// Notes a batch whose samples were appended; removes them again when it came before.
+    private mutating func take(_ batch: SampleChunk.Batch, _ message: IngestMessage, _ firstText: Int, _ chunk: inout SampleChunk) {
+        finish(message, &chunk)
+        if filter.contains(batch.key) {
+            counters.duplicateMessages += 1
+            chunk.samples.removeSubrange(batch.samples.lowerBound...)
+            chunk.texts.removeSubrange(firstText...)
+            return
+        }
+        filter.insert(batch.key)
+        counters.samples += UInt64(batch.samples.count)
+        chunk.batches.append(batch)
+    }
+}
+
+// MARK: - JSON
+
+extension IngestDecoder {
+    private mutating func document(_ message: IngestMessage, _ site: String, into chunk: inout SampleChunk, _ effects: inout IngestEffects) {
+        let firstText = chunk.texts.count
+        do throws(GatewayError) {
+            let gateway = try catalog.index(ofGateway: site)
+            let batch = try documents.read(message.payload, gateway: gateway, catalog: &catalog, into: &chunk)
+            take(batch, message, firstText, &chunk)
+        } catch {
+            refuse(message, error.message, &effects)
+        }
+    }
+}
+
+// MARK: - Sparkplug
+
+extension IngestDecoder {
+    private mutating func sender(_ topic: SparkplugTopic) throws(GatewayError) -> SparkplugSender {
+        let name = "\(topic.group)/\(topic.node)"
+        // Taken out while it changes, so that its names are not copied; `put` brings it back.
+        if let known = senders.removeValue(forKey: name) { return known }
+        return SparkplugSender(gateway: try catalog.index(ofGateway: name), name: name)
+    }
+
+    private mutating func birth(
+        _ message: IngestMessage, _ topic: SparkplugTopic, at now: MonotonicInstant, _ utc: Timestamp, into chunk: inout SampleChunk,
+        _ effects: inout IngestEffects
+    ) {
+        do throws(GatewayError) {
+            let payload = try SparkplugPayload(decoding: message.payload)
+            let epoch = payload.uuid.flatMap { UInt32($0) }
+            var sender = try sender(topic)
+            defer { senders[sender.name] = sender }
+            try sender.birth(payload, device: topic.device, epoch: epoch, catalog: &catalog)
+            // Our births repeat what data told already; those of others carry values of their own.
+            if epoch == nil { try foreignBirth(payload, message, topic, &sender, into: &chunk) }
+            finish(message, &chunk)
+        } catch {
+            refuse(message, error.message, &effects)
+            return
+        }
+        retry("\(topic.group)/\(topic.node)", at: now, into: &chunk, &effects)
+    }
+
+    /// The values of another maker's birth are samples like any other.
+    private mutating func foreignBirth(
+        _ payload: SparkplugPayload, _ message: IngestMessage, _ topic: SparkplugTopic, _ sender: inout SparkplugSender,
+        into chunk: inout SampleChunk
+    ) throws(GatewayError) {
+        guard let generation = sender.generation(of: nil), payload.timestamp != nil else { return }
+        let first = chunk.samples.count
+        let firstText = chunk.texts.count
+        let named = SparkplugPayload(
+            metrics: payload.metrics.filter { $0.name != "bdSeq" && $0.name?.hasPrefix("Node Control/") == false && $0.datatype != nil })
+        let outcome = SparkplugDataReader.read(
+            named.encoded(), &sender, generation: generation, device: topic.device, isForeign: true, payloadTime: payload.timestamp,
+            into: &chunk)
+        guard outcome == .samples, first < chunk.samples.count else { return }
+        let key = Self.foreignKey(sender.gateway, topic.device, payload.timestamp, payload.sequence)
+        if filter.contains(key) {
+            chunk.samples.removeSubrange(first...)
+            chunk.texts.removeSubrange(firstText...)
+            return
+        }
+        filter.insert(key)
+        counters.samples += UInt64(chunk.samples.count - first)
+        chunk.batches.append(.init(key: key, samples: first..<chunk.samples.count))
+    }
+
+    /// Reads a data message; returns why it must wait for a birth, and has then done nothing.
+    private mutating func data(
+        _ message: IngestMessage, _ topic: SparkplugTopic, into chunk: inout SampleChunk, _ effects: inout IngestEffects
+    ) -> String? {
+        guard message.payload.count <= SparkplugPayload.payloadBytesMax else {
+            refuse(message, "the payload has \(message.payload.count) bytes, at most \(SparkplugPayload.payloadBytesMax) are read", &effects)
+            return nil
+        }
+        guard let envelope = SparkplugDataReader.envelope(of: message.payload) else {
+            refuse(message, "the payload is not protobuf", &effects)
+            return nil
+        }
+        do throws(GatewayError) {
+            var sender = try sender(topic)
+            defer { senders[sender.name] = sender }
+            let own = envelope.uuid.flatMap { Self.key($0, sender.gateway) }
+            let key = own ?? Self.foreignKey(sender.gateway, topic.device, envelope.timestamp, envelope.sequence)
+            if filter.contains(key) {
+                counters.duplicateMessages += 1
+                finish(message, &chunk)
+                return nil
+            }
+            // Our own data with births of before they carried their start is read with the last ones.
+            guard let generation = sender.generation(of: own?.epoch) ?? sender.generation(of: nil) else {
+                return "no birth came yet"
+            }
+            let first = chunk.samples.count
+            let firstText = chunk.texts.count
+            let outcome = SparkplugDataReader.read(
+                message.payload, &sender, generation: generation, device: topic.device, isForeign: own == nil,
+                payloadTime: envelope.timestamp, into: &chunk)
+            switch outcome {
+            case .samples: take(.init(key: key, samples: first..<chunk.samples.count), message, firstText, &chunk)
+            case .unknownMetric(let what): return "no birth told of \(what)"
+            case .broken(let reason): refuse(message, reason, &effects)
+            }
+        } catch {
+            refuse(message, error.message, &effects)
+        }
+        return nil
+    }
+
+    /// `epoch-stream-sequence`.
+    private static func key(_ uuid: String, _ gateway: Int32) -> BatchKey? {
+        let parts = uuid.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 3, let epoch = UInt32(parts[0]), let stream = UInt32(parts[1]), let sequence = UInt64(parts[2]) else { return nil }
+        return BatchKey(gateway: gateway, epoch: epoch, stream: stream, sequence: sequence)
+    }
+
+    /// Other makers have no keys: the time of the message in milliseconds, its number among 256, and its device come close.
+    private static func foreignKey(_ gateway: Int32, _ device: String?, _ timestamp: UInt64?, _ sequence: UInt64?) -> BatchKey {
+        // FNV-1a, because the standard library's hashes differ from run to run.
+        var hash: UInt32 = 2_166_136_261
+        for byte in (device ?? "").utf8 { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
+        return BatchKey(gateway: gateway, epoch: 0, stream: hash, sequence: (timestamp ?? 0) << 8 | (sequence ?? 0) & 0xFF)
+    }
+
+    private mutating func wait(
+        _ message: IngestMessage, _ topic: SparkplugTopic, _ reason: String, at now: MonotonicInstant, _ utc: Timestamp,
+        _ effects: inout IngestEffects
+    ) {
+        guard counters.heldMessages < UInt64(Self.heldMessagesMax), heldBytes + message.payload.count <= Self.heldBytesMax else {
+            return refuse(message, "\(reason), and too many messages wait already", &effects)
+        }
+        let name = "\(topic.group)/\(topic.node)"
+        var entry = waiting.removeValue(forKey: name) ?? Waiting(group: topic.group, node: topic.node, nextRequest: now)
+        entry.messages.append(Held(message: message, until: now.advanced(by: Self.holdTime)))
+        heldBytes += message.payload.count
+        counters.heldMessages += 1
+        request(&entry, at: now, utc, &effects)
+        waiting[name] = entry
+    }
+
+    /// Source: Sparkplug 3.0.0, 6.4.25 (Node Control/Rebirth in NCMD).
+    private mutating func request(_ entry: inout Waiting, at now: MonotonicInstant, _ utc: Timestamp, _ effects: inout IngestEffects) {
+        guard entry.nextRequest <= now else { return }
+        entry.nextRequest = now.advanced(by: entry.pause)
+        entry.pause = min(entry.pause + entry.pause, Self.rebirthPauseMax)
+        counters.rebirthRequests += 1
+        let milliseconds = utc.sparkplugMilliseconds
+        let payload = SparkplugPayload(
+            timestamp: milliseconds,
+            metrics: [
+                SparkplugMetric(
+                    name: "Node Control/Rebirth", timestamp: milliseconds, datatype: SparkplugDataType.boolean.rawValue, value: .boolean(true))
+            ])
+        effects.publications.append((SparkplugTopic(group: entry.group, type: .nodeCommand, node: entry.node).text, payload.encoded()))
+    }
+
+    /// Reads what waited for a birth of the node; what still does not fit goes on waiting until its time is over.
+    private mutating func retry(
+        _ name: String, at now: MonotonicInstant, into chunk: inout SampleChunk, _ effects: inout IngestEffects
+    ) {
+        guard let entry = waiting.removeValue(forKey: name) else { return }
+        var left: [Held] = []
+        for held in entry.messages {
+            guard let topic = SparkplugTopic(held.message.topic) else { continue }
+            if data(held.message, topic, into: &chunk, &effects) == nil { release(held.message) } else { left.append(held) }
+        }
+        guard !left.isEmpty else { return }
+        // Births of the other devices follow this one: asking at once would only bring them all again.
+        waiting[name] = Waiting(
+            group: entry.group, node: entry.node, messages: left, nextRequest: max(entry.nextRequest, now.advanced(by: Self.rebirthPauseMin)),
+            pause: entry.pause)
+    }
+}

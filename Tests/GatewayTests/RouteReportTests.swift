@@ -1,0 +1,80 @@
+import Foundation
+import Gateway
+import GatewayCore
+import Telemetry
+import Testing
+import Uplink
+
+@Suite("What is told of routes")
+struct RouteReportTests {
+    private let now = Timestamp(nanoseconds: 1_790_000_000_000_000_000)
+
+    private var status: RouteStatus {
+        var status = RouteStatus()
+        status.state = .connected
+        status.publishedBytes = 790
+        status.publishedSamples = 100
+        status.gapSamples = 3
+        status.backlog.samples = 5_000
+        status.backlog.age = .seconds(90)
+        status.backlog.drainRate = 250
+        var east = ClusterStatus(name: "east", broker: "broker-east:8883", weight: 1)
+        east.state = .connected
+        east.health = .healthy
+        east.devices = 4
+        east.roundTrip = .microseconds(1500)
+        east.tlsVersion = "TLSv1.3"
+        var west = ClusterStatus(name: "west", broker: "broker-west:8883", weight: 1)
+        west.lastError = ["connect: nothing listens there", "connection refused"]
+        west.lastErrorTime = now
+        west.retryCount = 7
+        status.clusters = [east, west]
+        return status
+    }
+
+    private func report(_ status: RouteStatus, notAfter: Timestamp) -> RouteReport {
+        RouteReport(
+            name: "central", failover: "latencyAware", payload: "sparkplugB", status: status,
+            certificate: .init(subject: "gateway", notAfter: notAfter, at: now))
+    }
+
+    @Test("a report survives its way over the socket, and has the numbers of the status")
+    func coding() throws {
+        let report = report(status, notAfter: now.advanced(by: .seconds(86_400 * 89 + 5)))
+        let decoded = try JSONDecoder().decode(RouteReport.self, from: JSONEncoder().encode(report))
+        #expect(decoded == report)
+        #expect(decoded.state == "connected" && decoded.evictedSamples == 3 && decoded.bytesPerSample == 7.9)
+        #expect(decoded.backlog == .init(samples: 5_000, ageSeconds: 90, drainPerSecond: 250, goneInSeconds: 20))
+        #expect(decoded.certificate?.daysLeft == 89)
+        let clusters = decoded.clusters
+        #expect(clusters.map { $0.name } == ["east", "west"] && clusters.map { $0.health } == ["healthy", "down"])
+        #expect(clusters[0].roundTripMilliseconds == 1.5 && clusters[0].lastError == nil)
+        #expect(clusters[1].lastError?.chain.count == 2 && clusters[1].lastError?.attempts == 7)
+    }
+
+    @Test("a certificate that has ended an hour ago has less than no day left")
+    func expired() {
+        #expect(report(status, notAfter: now.advanced(by: .seconds(-3600))).certificate?.daysLeft == -1)
+        #expect(report(status, notAfter: now.advanced(by: .seconds(3600))).certificate?.daysLeft == 0)
+    }
+
+    @Test("the diagnostics of a route have what is known, and mark what is not")
+    func diagnostics() throws {
+        let descriptor = RouteDiagnosticsStream.descriptor(route: "central")
+        var status = status
+        status.lastError = [String(repeating: "x", count: 500)]
+        let stamp = ClockStamp(time: now)
+        let batch = RouteDiagnosticsStream.batch(status, stream: StreamID(rawValue: 1), descriptor: descriptor, at: stamp)
+        #expect(batch.quality.reduce(0) { $0 + $1.count } == descriptor.tags.count)
+        func value(_ name: String) throws -> DataValue {
+            let tag = try #require(descriptor.tags.firstIndex { $0.name == name })
+            return try #require(batch.value(of: tag, in: descriptor))
+        }
+        #expect(try value("backlog").value == .uint(5_000))
+        #expect(try value("bytesPerSample").value == .double(7.9))
+        #expect(try value("healthyClusters").value == .uint(1))
+        // No message has been acknowledged yet: there is no round trip, not one of 0 ms.
+        #expect(try value("roundTrip").status == .badNoData)
+        #expect(try value("reason").status == .good)
+    }
+}

@@ -118,7 +118,9 @@ struct LaneTests {
         try await log.close()
     }
 
-    @Test("what is damaged of the backlog is a gap of just that, whatever is acknowledged around it", arguments: [[15], [35, 39], [45], [57], [5, 20, 41, 58]])
+    @Test(
+        "what is damaged of the backlog is a gap of just that, whatever is acknowledged around it",
+        arguments: [[15], [35, 39], [45], [57], [5, 20, 41, 58]])
     func damageBesideWhatIsAhead(damaged: [Int]) async throws {
         let folder = TemporaryFolder()
         var work: (log: Historian, cursor: any LogCursor)? = try await work(folder)
@@ -158,7 +160,7 @@ struct LaneTests {
             cursor.acknowledge(.live, through: entries[0].position)
         }
         #expect(begun == CursorState.aheadMax)
-        #expect(cursor.backlog.samples == cursor.pendingSamples - 0 && cursor.pendingSamples == 200 * 3)
+        #expect(cursor.backlog.samples == UInt64(CursorState.aheadMax) * 3 && cursor.pendingSamples == 200 * 3)
         try await log.flush()
         #expect(try await log.ledger().imbalances == [])
         cursor.rewind()
@@ -174,7 +176,10 @@ struct LaneTests {
         try await work.log.flush()
         let stored = work.log.core.snapshot()
         try await work.log.close()
-        for ranges in [[PositionRange(after: 3, through: 9)], [PositionRange(after: 41, through: 41)], [PositionRange(after: 41, through: 45), PositionRange(after: 44, through: 50)]] {
+        for ranges in [
+            [PositionRange(after: 3, through: 9)], [PositionRange(after: 41, through: 41)],
+            [PositionRange(after: 41, through: 45), PositionRange(after: 44, through: 50)],
+        ] {
             let path = folder.path + "/state-\(ranges.count)-\(ranges[0].through).sqlite"
             let store = try StateStore(path: path)
             var state = stored

@@ -117,6 +117,7 @@ actor SiteRuntime {
     }
 
     func startRoutes() async {
+        releaseCursors()
         for route in site.routes { await startRoute(route.name) }
     }
 
@@ -228,7 +229,22 @@ actor SiteRuntime {
         await update(assets)
         for name in touchedRoutes.sorted() { await startRoute(name) }
         for device in next.devices where touched.contains(device.name) { await startDevice(device.name) }
+        releaseCursors()
         try await startFirewalls(touchedFirewalls)
+    }
+
+    /// What waits for a route that the site has no more, or for a scoring that is off, keeps nothing from removal.
+    private func releaseCursors() {
+        let routes = Dictionary(site.routes.map { ($0.name, Set($0.clusters.map(\.name))) }, uniquingKeysWith: { first, _ in first })
+        let isScoring = site.scoring.isEnabled
+        log.releaseCursors(at: time.utc) { name in
+            if name == ScoringService.cursorName { return !isScoring }
+            // route/<route>, or route/<route>/<cluster> where each cluster has its own.
+            let parts = name.split(separator: "/", maxSplits: 2).map(String.init)
+            guard parts.count >= 2, parts[0] == "route" else { return false }
+            guard let clusters = routes[parts[1]] else { return true }
+            return parts.count == 3 && !clusters.contains(parts[2])
+        }
     }
 
     /// The devices that have to be stopped, started or both: those that changed, and those whose line is to be opened otherwise because of one.

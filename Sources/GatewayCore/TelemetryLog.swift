@@ -61,6 +61,12 @@ package protocol TelemetryLog: AnyObject, Sendable {
     /// Opens the persistent cursor of that name, where it was left; a new one starts `from`.
     /// Only one may be open per name.
     func cursor(named name: String, from: CursorStart) throws -> any LogCursor
+
+    /// Lets cursors hold nothing back any more for which nobody reads now or will: retention takes what is before them when its time has come,
+    /// and counts it as evicted, as if their readers were slow. Opening such a cursor takes that back; it then goes on where it was left.
+    ///
+    /// Asked for every cursor that is not open; those that are wanted hold back what is before them, as all did at the start.
+    func releaseCursors(at time: Timestamp, where isUnwanted: (_ name: String) -> Bool)
 }
 
 /// Where a cursor starts that the log has not seen before.
@@ -177,6 +183,9 @@ extension LogCursor {
 }
 
 extension TelemetryLog {
+    /// Nothing: a log that removes nothing is held back by nobody.
+    package func releaseCursors(at time: Timestamp, where isUnwanted: (_ name: String) -> Bool) {}
+
     package func register(all descriptors: [StreamDescriptor]) throws {
         for descriptor in descriptors { _ = try register(descriptor) }
     }

@@ -266,7 +266,7 @@ actor Committer {
             let expired = core.state.withLock { state -> Segment? in
                 guard let oldest = state.segments.first, oldest.number != writer?.segment.number,
                     state.clock.times(of: oldest).map({ $0.upperBound < limit }) ?? true,
-                    state.cursors.allSatisfy({ $0.folded >= oldest.end })
+                    state.cursors.allSatisfy({ $0.isDone(with: oldest) })
                 else { return nil }
                 return oldest
             }
@@ -294,15 +294,25 @@ actor Committer {
     }
 
     private func remove(_ segment: Segment) throws(GatewayError) {
+        try lookInto(segment) { state, contents in
+            let due = state.looksDue(before: contents, toLose: segment, by: state.cursors)
+            if due.isEmpty { state.removeOldestSegment(contents: contents) }
+            return due
+        }
+        statistics.withLock { $0.removedSegments += 1 }
+        leaving.append(segment)
+        try removeLeaving()
+    }
+
+    /// Carries out a change for which the log may have to look into segments: the change returns those, or none when it is made.
+    private func lookInto(
+        _ segment: Segment, _ change: (inout LogCore.State, [UInt64: [SegmentWalk.Content]]) -> [Segment]
+    ) throws(GatewayError) {
         var contents: [UInt64: [SegmentWalk.Content]] = [:]
         while true {
             // A cursor may have come into the segment since the last look.
-            let due = core.wake(nil) { [contents] state in
-                let due = state.looksDue(before: contents)
-                if due.isEmpty { state.removeOldestSegment(contents: contents) }
-                return due
-            }
-            if due.isEmpty { break }
+            let due = core.wake(nil) { change(&$0, contents) }
+            if due.isEmpty { return }
             for segment in due {
                 do throws(GatewayError) {
                     contents[segment.number] = try SegmentWalk.contents(
@@ -312,9 +322,25 @@ actor Committer {
                 }
             }
         }
-        statistics.withLock { $0.removedSegments += 1 }
-        leaving.append(segment)
-        try removeLeaving()
+    }
+
+    /// Takes blocks that are to be thinned from cursors that were released; `false` where they cannot be, or one is wanted again.
+    private func releaseBlocks(_ blocks: [Segment]) -> Bool {
+        guard let end = blocks.last?.end else { return false }
+        for segment in core.state.withLock({ state in state.segments.filter { $0.end <= end } }) {
+            do throws(GatewayError) {
+                try lookInto(segment) { state, contents in
+                    let released = state.cursors.indices.filter { state.cursors[$0].releasedAt != nil }
+                    let due = state.looksDue(before: contents, toLose: segment, by: released.map { state.cursors[$0] })
+                    if due.isEmpty { state.evict(segment, from: released, contents: contents) }
+                    return due
+                }
+            } catch {
+                logger.debug("a block cannot be thinned", metadata: ["error_chain": .chain(of: error)])
+                return false
+            }
+        }
+        return core.state.withLock { state in state.cursors.allSatisfy { $0.folded >= end } }
     }
 
     /// Takes the files away, after the database knows what that means for every cursor.
@@ -349,10 +375,11 @@ actor Committer {
             configuration.nextThinning(of: state.segments, room: room) { block in
                 kept.contains(block.number)
             } isFree: { block in
-                state.cursors.allSatisfy { $0.folded >= block.end }
+                state.cursors.allSatisfy { $0.isDone(with: block) }
             }
         }
-        if let job { beingSealed = job.blocks }
+        guard let job, releaseBlocks(job.blocks) else { return nil }
+        beingSealed = job.blocks
         return job
     }
 

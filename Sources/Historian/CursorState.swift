@@ -94,6 +94,8 @@ struct CursorState {
     /// The snapshot may hold the cursor only from this durable position on: what it skipped must be on disk.
     let since: UInt64
     var isOpen = false
+    /// When it was said that nobody will read with it any more: it keeps nothing from removal.
+    var releasedAt: Timestamp?
     /// Grows with everything that lets a lane go on which has come to its end.
     private(set) var laneChanges: UInt64 = 0
 
@@ -120,6 +122,9 @@ struct CursorState {
         self.since = since
         mergeAhead()
     }
+
+    /// Whether a segment may go, or be thinned, as far as this cursor is concerned.
+    func isDone(with segment: Segment) -> Bool { folded >= segment.end || releasedAt != nil }
 
     var unacknowledgedItems: Int { backlogItems.unacknowledgedCount + liveItems.unacknowledgedCount }
 

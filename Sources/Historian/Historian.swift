@@ -11,7 +11,7 @@ package final class Historian: TelemetryLog {
     package let epoch: UInt32
     /// What was found wrong, and put right, at opening.
     package let recovery: RecoveryReport
-    private let core: LogCore
+    let core: LogCore
     private let committer: Committer
     private let sealer: Sealer
     private let disk: DiskReading
@@ -218,6 +218,16 @@ package final class Historian: TelemetryLog {
     }
 }
 
+extension Historian {
+    package func releaseCursors(at time: Timestamp, where isUnwanted: (_ name: String) -> Bool) {
+        core.state.withLock { state in
+            for index in state.cursors.indices where !state.cursors[index].isOpen {
+                state.cursors[index].releasedAt = isUnwanted(state.cursors[index].name) ? state.cursors[index].releasedAt ?? time : nil
+            }
+        }
+    }
+}
+
 extension LogCore {
     fileprivate func countSuppressedPoll(of stream: StreamID) {
         state.withLock { state in
@@ -237,6 +247,7 @@ extension LogCore {
                         .refused, resource: "cursor \(name)", operation: "open", "the cursor is open already, and one reader may have it")
                 }
                 state.cursors[index].isOpen = true
+                state.cursors[index].releasedAt = nil
                 return index
             }
             var cursor = state.newCursor(named: name, from: start)

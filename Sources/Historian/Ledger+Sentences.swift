@@ -106,6 +106,13 @@ extension Ledger.CursorOutages {
     }
 }
 
+extension Ledger.Released {
+    /// A sentence that says since when nobody reads with this cursor, and what that means.
+    package var sentence: String {
+        "\(readerName(cursor)): not part of the site since \(since.text); what is pending for it keeps nothing from removal"
+    }
+}
+
 extension Ledger.Downtime {
     /// For example "not sampled 2026-03-01 08:02:11–08:09:40, the gateway was off (stopped in order)". Times are UTC.
     package var sentence: String {

@@ -102,17 +102,26 @@ package struct Ledger: Sendable, Codable, Hashable {
         package var started: Timestamp?
     }
 
+    /// A reader that is not part of the site any more: what is pending for it goes when its time has come.
+    package struct Released: Sendable, Codable, Hashable {
+        package var cursor: String
+        package var since: Timestamp
+    }
+
     /// In the order of streams and tags.
     package var tags: [TagRow]
     /// In the order of names; readers that never had an outage are left out.
     package var outages: [CursorOutages]
     /// Oldest first.
     package var downtimes: [Downtime]
+    /// In the order of names.
+    package var released: [Released]
 
-    package init(tags: [TagRow], outages: [CursorOutages] = [], downtimes: [Downtime] = []) {
+    package init(tags: [TagRow], outages: [CursorOutages] = [], downtimes: [Downtime] = [], released: [Released] = []) {
         self.tags = tags
         self.outages = outages
         self.downtimes = downtimes
+        self.released = released
     }
 
     package var isBalanced: Bool { tags.allSatisfy(\.isBalanced) && outages.allSatisfy(\.isBalanced) }

@@ -8,6 +8,7 @@ struct LedgerView {
         var account: CursorAccount
         /// Of the account: what is on disk.
         var settledOnDisk: StreamTallies
+        var releasedAt: Timestamp?
     }
     struct Stream {
         var id: StreamID
@@ -40,7 +41,7 @@ struct LedgerView {
             cursor.fold(durable: state.durable, tagCount: state.tagCount)
             return Cursor(
                 name: cursor.name, settled: cursor.settled, account: cursor.currentAccount(tagCount: state.tagCount),
-                settledOnDisk: cursor.account.settled)
+                settledOnDisk: cursor.account.settled, releasedAt: cursor.releasedAt)
         }
         segments = state.segments
         runs = state.runs
@@ -70,7 +71,7 @@ struct LedgerView {
             let account = CursorAccount(tallies: $0.value.tallies, outages: $0.value.outages, settledAhead: $0.value.settledAhead)
             return Cursor(
                 name: $0.key, settled: PositionSet(through: $0.value.position, ranges: $0.value.ahead), account: account,
-                settledOnDisk: account.settled)
+                settledOnDisk: account.settled, releasedAt: $0.value.releasedAt)
         }
         segments = stored.segments
         runs = stored.runs
@@ -83,7 +84,8 @@ struct LedgerView {
         for cursor in cursors { pending.append(try self.pending(of: cursor, journal: journal)) }
         let downtimes = downtimes()
         return Ledger(
-            tags: tagRows(cursors, pending), outages: cursors.compactMap { outages(of: $0, downtimes) }, downtimes: downtimes)
+            tags: tagRows(cursors, pending), outages: cursors.compactMap { outages(of: $0, downtimes) }, downtimes: downtimes,
+            released: cursors.compactMap { cursor in cursor.releasedAt.map { Ledger.Released(cursor: cursor.name, since: $0) } })
     }
 
     /// What a cursor has before it, counted by walking through the entries.

@@ -81,11 +81,12 @@ final class LogCore: Sendable {
             state.add(stream, as: id)
             state.storedSamples &+= stored.counts.stored.samples(of: stored.descriptor.tags.count)
         }
-        for (name, cursor) in recovered.cursors {
-            state.cursors.append(
-                CursorState(
-                    name: name, at: cursor.position, gap: cursor.gap, ahead: cursor.ahead, tallies: cursor.tallies,
-                    settledSamples: recovered.settledSamples(of: cursor), settledAhead: cursor.settledAhead, outages: cursor.outages))
+        for (name, stored) in recovered.cursors {
+            var cursor = CursorState(
+                name: name, at: stored.position, gap: stored.gap, ahead: stored.ahead, tallies: stored.tallies,
+                settledSamples: recovered.settledSamples(of: stored), settledAhead: stored.settledAhead, outages: stored.outages)
+            cursor.releasedAt = stored.releasedAt
+            state.cursors.append(cursor)
         }
         self.state = Mutex(state)
     }
@@ -212,7 +213,8 @@ final class LogCore: Sendable {
                 guard cursor.since <= durable else { continue }
                 stored.cursors[cursor.name] = StoredState.Cursor(
                     position: cursor.folded, gap: cursor.gap, ahead: cursor.settled.limited(to: durable).ranges,
-                    settledAhead: cursor.account.settledAhead, tallies: cursor.account.tallies, outages: cursor.account.outages)
+                    settledAhead: cursor.account.settledAhead, releasedAt: cursor.releasedAt, tallies: cursor.account.tallies,
+                    outages: cursor.account.outages)
             }
             return stored
         }
@@ -288,9 +290,8 @@ extension LogCore.State {
         return PendingCount(stored: stored, done: done, taken: isGivenTaken ? cursor.given : cursor.settled, segments: segments)
     }
 
-    /// The segments that have to be looked into before the oldest can be removed, besides those that were; empty: it can be.
-    func looksDue(before contents: [UInt64: [SegmentWalk.Content]]) -> [Segment] {
-        guard let segment = segments.first else { return [] }
+    /// The segments that have to be looked into before one can be lost to these cursors, besides those that were; empty: it can be.
+    func looksDue(before contents: [UInt64: [SegmentWalk.Content]], toLose segment: Segment, by cursors: [CursorState]) -> [Segment] {
         let within = cursors.filter { $0.settled.coverage(of: segment) == .part }
         guard !within.isEmpty else { return [] }
         guard let known = contents[segment.number] else { return [segment] }
@@ -298,29 +299,37 @@ extension LogCore.State {
         return within.flatMap { pendingCount(of: $0).looks(beside: segment) }.filter { contents[$0.number] == nil }
     }
 
-    /// Takes the oldest segment from the log; `contents` is what is in those that have to be looked into for it, by number.
+    /// What a cursor loses with a segment; `contents` is what is in those that have to be looked into for it, by number.
+    private func lost(with segment: Segment, by cursor: CursorState, contents: [UInt64: [SegmentWalk.Content]]) -> StreamTallies {
+        let settled = cursor.settled
+        switch settled.coverage(of: segment) {
+        case .none: return segment.tallies
+        case .all: return [:]
+        case .part:
+            let found = SegmentWalk.tallies(of: contents[segment.number] ?? [], beyond: settled)
+            guard found.isDamaged else { return found.tallies }
+            let due = pendingCount(of: cursor).due(in: segment) { contents[$0.number] ?? [] }
+            return found.tallies.adding(due.subtracting(found.tallies))
+        }
+    }
+
+    /// Counts a segment, and what is left of those before it, as lost to some cursors; all but it must have been.
+    mutating func evict(_ segment: Segment, from indices: [Int], contents: [UInt64: [SegmentWalk.Content]]) {
+        let lost = indices.map { self.lost(with: segment, by: cursors[$0], contents: contents) }
+        let tagCounts = tagCounts
+        for (index, lost) in zip(indices, lost) where cursors[index].acknowledged < segment.end {
+            cursors[index].evict(through: segment.end, lost: lost) { tagCounts[Int($0.rawValue)] }
+        }
+    }
+
+    /// Takes the oldest segment from the log.
     mutating func removeOldestSegment(contents: [UInt64: [SegmentWalk.Content]]) {
         guard let segment = segments.first else { return }
-        let lost = cursors.map { cursor -> StreamTallies in
-            let settled = cursor.settled
-            switch settled.coverage(of: segment) {
-            case .none: return segment.tallies
-            case .all: return [:]
-            case .part:
-                let found = SegmentWalk.tallies(of: contents[segment.number] ?? [], beyond: settled)
-                guard found.isDamaged else { return found.tallies }
-                let due = pendingCount(of: cursor).due(in: segment) { contents[$0.number] ?? [] }
-                return found.tallies.adding(due.subtracting(found.tallies))
-            }
-        }
+        evict(segment, from: Array(cursors.indices), contents: contents)
         segments.removeFirst()
         removedThrough = max(removedThrough, segment.number)
         runs.keepTimes(of: segment)
         clock.remove(before: segments.first?.base ?? segment.end + 1)
         for (stream, tally) in segment.tallies { streams[Int(stream.rawValue)]?.gone += tally }
-        let tagCounts = tagCounts
-        for index in cursors.indices where cursors[index].acknowledged < segment.end {
-            cursors[index].evict(through: segment.end, lost: lost[index]) { tagCounts[Int($0.rawValue)] }
-        }
     }
 }

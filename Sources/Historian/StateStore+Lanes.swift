@@ -12,6 +12,11 @@ extension StateStore {
                 """)
     }
 
+    /// Layout 8: cursors that nobody reads with any more.
+    static func addReleases(_ database: Database) throws {
+        try database.execute(sql: "ALTER TABLE cursor ADD COLUMN releasedAt INTEGER")
+    }
+
     /// Throws `SQLITE_CORRUPT` for ranges that are not in order and apart from each other.
     static func loadLanes(into state: inout StoredState, from database: Database) throws {
         // Read-only, an older layout is read as it is.

@@ -34,6 +34,8 @@ struct StoredState: Hashable {
         var ahead: [PositionRange] = []
         /// Samples acknowledged on live lanes so far.
         var settledAhead: UInt64 = 0
+        /// Since when nobody reads with it any more.
+        var releasedAt: Timestamp?
         var tallies: [StreamID: CursorTally] = [:]
         var outages = OutageBook(settled: 0)
     }
@@ -73,7 +75,7 @@ final class StateStore: Sendable {
 
     /// Each brings a database from the layout before to its own; the first makes an empty one.
     private static let steps: [@Sendable (Database) throws -> Void] = [
-        create, addOutages, addBlocks, addClock, separateCounts, addDigest, addLanes,
+        create, addOutages, addBlocks, addClock, separateCounts, addDigest, addLanes, addReleases,
     ]
     /// The layout this program writes, as `user_version`.
     static var layout: Int { steps.count }
@@ -199,7 +201,8 @@ final class StateStore: Sendable {
         for row in try Row.fetchAll(database, sql: "SELECT * FROM cursor") {
             state.cursors[row["name"]] = StoredState.Cursor(
                 position: UInt64(bitPattern: row["position"]), gap: UInt64(bitPattern: row["gap"]),
-                settledAhead: (row["settledAhead"] as Int64?).map { UInt64(bitPattern: $0) } ?? 0)
+                settledAhead: (row["settledAhead"] as Int64?).map { UInt64(bitPattern: $0) } ?? 0,
+                releasedAt: (row["releasedAt"] as Int64?).map { Timestamp(nanoseconds: $0) })
         }
         try loadLanes(into: &state, from: database)
         for row in try Row.fetchAll(database, sql: "SELECT * FROM cursorStream") {
@@ -363,7 +366,10 @@ final class StateStore: Sendable {
     ) throws {
         try writer.put(
             .cursor,
-            [name, Int64(bitPattern: cursor.position), Int64(bitPattern: cursor.gap), Int64(bitPattern: cursor.settledAhead)])
+            [
+                name, Int64(bitPattern: cursor.position), Int64(bitPattern: cursor.gap), Int64(bitPattern: cursor.settledAhead),
+                cursor.releasedAt?.nanoseconds,
+            ])
         try save(cursor.ahead, of: name, over: old?.ahead ?? [], with: &writer)
         for (id, tally) in cursor.tallies where old?.tallies[id] != tally {
             try writer.put(

@@ -21,6 +21,11 @@ package struct TelemetryLogConformance: Sendable {
         if !condition { throw Violation(description: try message()) }
     }
 
+    /// A stream of its own, whose batches are numbered from 0.
+    private enum LaneStreams {
+        static let descriptor = StreamDescriptor(device: "press-3", group: "fast", tags: TelemetryLogConformance.descriptor.tags)
+    }
+
     private func batch(_ stream: StreamID, _ number: UInt16) -> SampleBatch {
         var batch = SampleBatch(
             stream: stream, descriptor: TelemetryLogConformance.descriptor, time: Timestamp(milliseconds: 1000 + Int64(number)),
@@ -57,6 +62,10 @@ package struct TelemetryLogConformance: Sendable {
         try await acknowledgeAndRewind()
         try await refusedEntriesArePassedAndReadAgainUntilThen()
         try await outagesChangeNothingThatIsRead()
+        try await liveIsNotBehindTheBacklog()
+        try await whatFallsBehindOnTheLiveLaneBecomesBacklog()
+        try await lanesGoBackTogether()
+        try await waitingReadersOfLanesAreWoken()
         try await waitingReadersAreWoken()
         try await cancellation()
         try await newestSkipsThePast()
@@ -131,6 +140,103 @@ package struct TelemetryLogConformance: Sendable {
         cursor.rewind()
         try expect(try numbers(try await read(4, from: cursor)) == [1, 2, 3, 4], "an outage moved the cursor")
         try expect(cursor.pendingSamples == 12, "12 samples are pending, but the cursor says \(cursor.pendingSamples)")
+    }
+
+    /// Reads exactly `count` entries of a lane.
+    private func read(_ count: Int, of lane: LogLane, from cursor: any LogCursor) async throws -> [LogEntry] {
+        var entries: [LogEntry] = []
+        while entries.count < count {
+            let more = try await cursor.read(lane, atMost: count - entries.count)
+            try expect(!more.isEmpty && more.count <= count - entries.count, "a lane's read of \(count - entries.count) gave \(more.count)")
+            entries += more
+        }
+        return entries
+    }
+
+    private func expect(_ cursor: any LogCursor, pending: UInt64, backlog: UInt64) throws {
+        try expect(cursor.pendingSamples == pending, "\(pending) samples are pending, but the cursor says \(cursor.pendingSamples)")
+        try expect(cursor.backlog.samples == backlog, "\(backlog) samples are backlog, but the cursor says \(cursor.backlog)")
+        try expect((cursor.backlog.oldest == nil) == (backlog == 0), "of \(backlog) samples the oldest is \(cursor.backlog)")
+    }
+
+    private func liveIsNotBehindTheBacklog() async throws {
+        let stream = try log.register(LaneStreams.descriptor)
+        let cursor = try log.cursor(named: "conformance/lanes", from: .newest)
+        for number in 0..<4 { log.append(batch(stream, UInt16(number))) }
+        try expect(cursor, pending: 12, backlog: 12)
+        try expect(cursor.backlog.oldest == Timestamp(milliseconds: 1000), "the oldest is of \(cursor.backlog), not of the first batch")
+        try expect(cursor.beginLiveLane(), "a cursor without a live lane was refused one")
+        for number in 4..<8 { log.append(batch(stream, UInt16(number))) }
+        let live = try await read(4, of: .live, from: cursor)
+        try expect(try numbers(live) == [4, 5, 6, 7], "the live lane has \(try numbers(live)), expected 4 to 7")
+        try expect(cursor, pending: 24, backlog: 12)
+        cursor.acknowledge(.live, through: live[2].position)
+        cursor.acknowledge(.live, through: live[0].position)
+        try expect(cursor, pending: 15, backlog: 12)
+        let backlog = try await read(4, of: .backlog, from: cursor)
+        try expect(try numbers(backlog) == [0, 1, 2, 3], "the backlog has \(try numbers(backlog)), expected 0 to 3")
+        cursor.acknowledge(.backlog, through: live[3].position)
+        try expect(cursor, pending: 3, backlog: 0)
+        cursor.refuse(live[3].position)
+        cursor.acknowledge(.live, through: live[3].position)
+        try expect(cursor, pending: 0, backlog: 0)
+    }
+
+    private func whatFallsBehindOnTheLiveLaneBecomesBacklog() async throws {
+        let stream = try log.register(LaneStreams.descriptor)
+        let cursor = try log.cursor(named: "conformance/behind", from: .newest)
+        log.append(batch(stream, 8))
+        try expect(cursor.beginLiveLane(), "a cursor without a live lane was refused one")
+        for number in 9..<13 { log.append(batch(stream, UInt16(number))) }
+        let behind = try await read(3, of: .live, from: cursor)
+        cursor.acknowledge(.live, through: behind[0].position)
+        try expect(cursor.beginLiveLane(), "a live lane could not begin again")
+        try expect(cursor, pending: 12, backlog: 12)
+        cursor.acknowledge(.live, through: behind[2].position)
+        try expect(cursor, pending: 12, backlog: 12)
+        log.append(batch(stream, 13))
+        let live = try await read(1, of: .live, from: cursor)
+        try expect(try numbers(live) == [13], "the second live lane has \(try numbers(live)), expected 13")
+        let backlog = try await read(4, of: .backlog, from: cursor)
+        try expect(try numbers(backlog) == [8, 10, 11, 12], "the backlog has \(try numbers(backlog)), expected 8 and 10 to 12")
+        cursor.acknowledge(through: backlog[1].position)
+        try expect(cursor, pending: 9, backlog: 6)
+    }
+
+    private func lanesGoBackTogether() async throws {
+        let stream = try log.register(LaneStreams.descriptor)
+        let cursor = try log.cursor(named: "conformance/back", from: .newest)
+        for number in 14..<16 { log.append(batch(stream, UInt16(number))) }
+        try expect(cursor.beginLiveLane(), "a cursor without a live lane was refused one")
+        for number in 16..<19 { log.append(batch(stream, UInt16(number))) }
+        let live = try await read(2, of: .live, from: cursor)
+        let backlog = try await read(2, of: .backlog, from: cursor)
+        cursor.acknowledge(.live, through: live[0].position)
+        cursor.acknowledge(.backlog, through: backlog[0].position)
+        cursor.rewind()
+        try expect(cursor, pending: 9, backlog: 9)
+        cursor.acknowledge(.live, through: live[1].position)
+        try expect(cursor, pending: 9, backlog: 9)
+        let again = try await read(3, of: .backlog, from: cursor)
+        try expect(try numbers(again) == [15, 17, 18], "without a live lane the backlog has \(try numbers(again)), expected 15, 17, 18")
+        cursor.acknowledge(through: again[2].position)
+        try expect(cursor, pending: 0, backlog: 0)
+    }
+
+    private func waitingReadersOfLanesAreWoken() async throws {
+        let stream = try log.register(LaneStreams.descriptor)
+        let cursor = try log.cursor(named: "conformance/woken", from: .newest)
+        let live = Task { try await cursor.read(.live, atMost: 10) }
+        await Task.yield()
+        try expect(cursor.beginLiveLane(), "a cursor without a live lane was refused one")
+        log.append(batch(stream, 19))
+        let backlog = Task { try await cursor.read(.backlog, atMost: 10) }
+        let entries = try await live.value
+        try expect(try numbers(entries) == [19], "the waiting reader of the live lane got \(try numbers(entries)), expected 19")
+        await Task.yield()
+        cursor.rewind()
+        let again = try await backlog.value
+        try expect(try numbers(again) == [19], "the waiting reader of the backlog got \(try numbers(again)), expected 19")
     }
 
     private func waitingReadersAreWoken() async throws {

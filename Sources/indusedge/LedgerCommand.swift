@@ -40,6 +40,7 @@ struct LedgerCommand: AsyncParsableCommand {
         let tags: [Ledger.TagRow]
         let outages: [Outages]
         let downtimes: [Downtime]
+        let released: [Released]
         let devices: [Device]?
 
         struct Device: Encodable {
@@ -55,6 +56,12 @@ struct LedgerCommand: AsyncParsableCommand {
             let reader: String
             let outages: [Outage]
             let earlier: Earlier
+        }
+
+        struct Released: Encodable {
+            let reader: String
+            let since: String
+            let sentence: String
         }
 
         struct Span: Encodable {
@@ -136,6 +143,7 @@ struct LedgerCommand: AsyncParsableCommand {
                     epochBefore: downtime.epochBefore, epochAfter: downtime.epochAfter, stopped: downtime.stopped?.description,
                     started: downtime.started?.description, sentence: downtime.sentence)
             }
+            released = ledger.released.map { Released(reader: $0.cursor, since: $0.since.description, sentence: $0.sentence) }
         }
     }
 
@@ -165,6 +173,7 @@ struct LedgerCommand: AsyncParsableCommand {
         printReaders(ledger.total)
         Output.line("")
         for sentence in ledger.explanation { Output.line(sentence) }
+        for released in ledger.released { Output.line(released.sentence) }
         printOutages(ledger)
         for device in devices ?? [] {
             for outage in device.outages { Output.line(outage.sentence(device: device.device)) }

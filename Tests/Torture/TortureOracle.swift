@@ -24,6 +24,8 @@ struct Testimony {
     var appended: [UInt32: [UInt64]] = [:]
     /// Where cursors were when their place was saved.
     var saved: [String: UInt64] = [:]
+    /// What they had acknowledged ahead of it then.
+    var savedAhead: [String: [ClosedRange<UInt64>]] = [:]
     var newestEpoch: UInt32 = 0
     /// Batches that were gone when the counts were lost: nothing tells of them any more.
     var forgotten: Set<BatchKey> = []
@@ -35,11 +37,20 @@ struct Testimony {
             case .appending(let epoch, let counts): appended[epoch] = counts
             case .confirmed(let epoch, let counts): confirmed[epoch] = counts
             case .saved(let cursor, let position): saved[cursor] = max(saved[cursor] ?? 0, position)
+            case .savedAhead(let cursor, let positions): didSaveAhead(positions, cursor)
             case .failure(let text): throw TortureFailure("the writer found: \(text)")
             case .refused(let text): throw TortureFailure("the writer gave up: \(text)")
             case .starting, .closed: break
             }
         }
+    }
+
+    /// One that has grown takes its own place.
+    private mutating func didSaveAhead(_ positions: ClosedRange<UInt64>, _ cursor: String) {
+        var ranges = savedAhead[cursor] ?? []
+        ranges.removeAll { $0.lowerBound == positions.lowerBound && $0.upperBound <= positions.upperBound }
+        ranges.append(positions)
+        savedAhead[cursor] = ranges
     }
 
     mutating func didOpen(_ epoch: UInt32) throws(TortureFailure) {
@@ -142,6 +153,7 @@ struct TortureOracle {
         if allowance.databaseLost {
             for key in expected(testimony.appended) where contents.positions[key] == nil { testimony.forgotten.insert(key) }
             testimony.saved = [:]
+            testimony.savedAhead = [:]
         }
         return contents
     }
@@ -268,11 +280,14 @@ struct TortureOracle {
 
     private func checkReaders(_ log: Historian, through end: UInt64, _ testimony: Testimony, _ allowance: Allowance) async throws {
         guard end > 0 else { return }
-        for name in TortureWriter.readers {
+        for name in TortureWriter.readers + [TortureWriter.lanes] {
             let cursor = try log.cursor(named: name, from: .oldest)
             let pending = cursor.pendingSamples
             if pending == 0 { continue }
-            var continuity = Continuity(samples: samples, hasDamage: allowance.repairs || allowance.tornTails)
+            // What was acknowledged ahead is passed over without a gap.
+            let isPatchy = name == TortureWriter.lanes || allowance.repairs || allowance.tornTails
+            let ahead = allowance.databaseLost ? [] : testimony.savedAhead[name] ?? []
+            var continuity = Continuity(samples: samples, hasDamage: isPatchy)
             var delivered: UInt64 = 0
             var front: UInt64 = 0
             for (index, entry) in try await entries(of: cursor, through: end).enumerated() {
@@ -284,6 +299,9 @@ struct TortureOracle {
                 case .batch(let batch):
                     if entry.position.rawValue <= saved {
                         throw TortureFailure("\(name) is given position \(entry.position.rawValue), but had saved \(saved)")
+                    }
+                    if let range = ahead.first(where: { $0.contains(entry.position.rawValue) }) {
+                        throw TortureFailure("\(name) is given position \(entry.position.rawValue), but had saved \(range) ahead")
                     }
                     delivered += UInt64(batch.sampleCount(of: log.descriptor(of: batch.stream)?.tags.count ?? 0))
                 case .gap(let samples):

@@ -10,6 +10,8 @@ enum ProgressLine: Equatable {
     case confirmed(epoch: UInt32, counts: [UInt64])
     /// A cursor's acknowledged place was saved.
     case saved(cursor: String, position: UInt64)
+    /// What a cursor had acknowledged ahead of its place was saved.
+    case savedAhead(cursor: String, positions: ClosedRange<UInt64>)
     /// Something that must not be.
     case failure(String)
     /// The writer has given up, because the store does not open; why.
@@ -24,6 +26,7 @@ enum ProgressLine: Equatable {
         case .appending(let epoch, let counts): "a \(epoch) " + counts.map(String.init).joined(separator: " ")
         case .confirmed(let epoch, let counts): "c \(epoch) " + counts.map(String.init).joined(separator: " ")
         case .saved(let cursor, let position): "s \(cursor) \(position)"
+        case .savedAhead(let cursor, let positions): "l \(cursor) \(positions.lowerBound) \(positions.upperBound)"
         case .failure(let text): "f " + text.split(separator: "\n").joined(separator: " | ")
         case .refused(let text): "r " + text.split(separator: "\n").joined(separator: " | ")
         case .closed: "z"
@@ -48,6 +51,9 @@ enum ProgressLine: Equatable {
         case "s":
             guard words.count == 3, let position = UInt64(words[2]) else { return nil }
             self = .saved(cursor: String(words[1]), position: position)
+        case "l":
+            guard words.count == 4, let first = UInt64(words[2]), let last = UInt64(words[3]), first <= last else { return nil }
+            self = .savedAhead(cursor: String(words[1]), positions: first...last)
         case "f": self = .failure(rest())
         case "r": self = .refused(rest())
         case "z": self = .closed

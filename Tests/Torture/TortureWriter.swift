@@ -25,6 +25,8 @@ final class SteppingTime: TimeSource {
 /// The child: opens the store, appends, commits, reads and acknowledges, and tells its parent what was confirmed, until it ends or is ended.
 final class TortureWriter: Sendable {
     static let readers = ["route/fast", "route/lagging"]
+    /// Reads on two lanes.
+    static let lanes = "route/lanes"
     /// Opened and never acknowledged: what it is given is everything.
     static let witness = "witness"
 
@@ -93,6 +95,8 @@ final class TortureWriter: Sendable {
             let tasks = places.enumerated().map { index, place in
                 read(place.1, of: log, place.2, isLagging: index == 1, seed: plan.workSeed &+ UInt64(index))
             }
+            let lanes = LaneReader(try log.cursor(named: TortureWriter.lanes, from: .oldest), of: log, plan: plan, samples: samples)
+            let laneTask = Task { await lanes.run() }
             var counts = streams.map { _ in UInt64(0) }
             for _ in 0..<bursts {
                 try await burst(log, streams, &counts, &random)
@@ -101,12 +105,12 @@ final class TortureWriter: Sendable {
                 }
                 // A refusing disk leaves the segments as they are.
                 if Int.random(in: 0..<5, using: &random) == 0 { try? await log.seal() }
-                if Int.random(in: 0..<3, using: &random) == 0 { await flush(log, counts, places.map { ($0.0, $0.2) }) }
+                if Int.random(in: 0..<3, using: &random) == 0 { await flush(log, counts, places.map { ($0.0, $0.2) }, lanes) }
                 try await Task.sleep(for: .microseconds(Int.random(in: 0...1500, using: &random)))
             }
-            for task in tasks { task.cancel() }
+            for task in tasks + [laneTask] { task.cancel() }
             service.cancel()
-            for task in tasks { await task.value }
+            for task in tasks + [laneTask] { await task.value }
             _ = await service.value
             if let row = try await log.ledger().unbalanced.first { TortureWriter.report(.failure("the ledger does not balance: \(row)")) }
             if closes {
@@ -147,8 +151,9 @@ final class TortureWriter: Sendable {
         }
     }
 
-    private func flush(_ log: Historian, _ counts: [UInt64], _ places: [(String, SharedNumber)]) async {
-        let saved = places.map { ($0.0, $0.1.value) }
+    private func flush(_ log: Historian, _ counts: [UInt64], _ places: [(String, SharedNumber)], _ lanes: LaneReader) async {
+        let settled = lanes.settled
+        let saved = places.map { ($0.0, $0.1.value) } + [(TortureWriter.lanes, settled.through)]
         do {
             try await log.flush()
         } catch {
@@ -156,6 +161,9 @@ final class TortureWriter: Sendable {
         }
         TortureWriter.report(.confirmed(epoch: log.epoch, counts: counts))
         for (name, position) in saved where position > 0 { TortureWriter.report(.saved(cursor: name, position: position)) }
+        for range in settled.ahead where range.upperBound > settled.through {
+            TortureWriter.report(.savedAhead(cursor: TortureWriter.lanes, positions: range))
+        }
     }
 
     /// Reads on, compares, acknowledges now and then, goes back now and then.

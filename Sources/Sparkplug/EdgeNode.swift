@@ -259,7 +259,8 @@ extension EdgeNode {
         let metrics = device.metrics.indices.filter { isMetricTold[$0] }.map {
             EdgeNode.birthMetric(device.metrics[$0], values[$0], at: time)
         }
-        let payload = SparkplugPayload(timestamp: time.sparkplugMilliseconds, metrics: metrics, sequence: UInt64(nextSequence()), uuid: birthKey)
+        let payload = SparkplugPayload(
+            timestamp: time.sparkplugMilliseconds, metrics: metrics, sequence: UInt64(nextSequence()), uuid: birthKey)
         return SparkplugMessage(topic: device.birthTopic, payload: payload.encoded(), qualityOfService: 0)
     }
 

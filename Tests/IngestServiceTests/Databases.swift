@@ -49,7 +49,8 @@ final class TestDatabase {
         case .influxdb: process = try ForeignProcess(program, ["run", "-config", folder.path + "/influxdb.conf"])
         case .postgresql:
             let (executable, arguments) = Self.unprivileged([
-                program, "-D", folder.path + "/data", "-p", "\(port)", "-k", folder.path + "/data", "-c", "listen_addresses=127.0.0.1", "-c",
+                program, "-D", folder.path + "/data", "-p", "\(port)", "-k", folder.path + "/data", "-c", "listen_addresses=127.0.0.1",
+                "-c",
                 "fsync=off",
             ])
             process = try ForeignProcess(executable, arguments)
@@ -62,11 +63,12 @@ final class TestDatabase {
         throw ForeignProcess.Failure(description: "\(kind) does not start: \(process?.errorText.suffix(2000) ?? "")")
     }
 
-    /// Ends it as a power cut does.
-    func kill() async {
-        if kind == .postgresql, let process { Foundation.kill(process.processIdentifier, SIGQUIT) }
-        if kind == .postgresql { _ = try? await process?.waitForExit() } else { await process?.stop() }
-        process = nil
+    /// Ends PostgreSQL as a crash does, the others in order: they confirm what is only in their memory yet.
+    func stop() async throws {
+        guard let process else { return }
+        process.signal(kind == .postgresql ? SIGQUIT : SIGTERM)
+        _ = try await process.waitForExit()
+        self.process = nil
     }
 
     deinit { if let process, process.isRunning { Foundation.kill(process.processIdentifier, SIGQUIT) } }
@@ -132,7 +134,7 @@ final class TestDatabase {
             }
             let results: [Result]
         }
-        let text = try await request("/query", ["db": Self.database, "epoch": "ns", "q": "SELECT value FROM indusedge GROUP BY tag"])
+        let text = try await request("/query", ["db": Self.database, "epoch": "ns", "q": "SELECT value FROM indusedge GROUP BY \"tag\""])
         var found: [String: [Double]] = [:]
         for series in try JSONDecoder().decode(Answer.self, from: Data(text.utf8)).results.first?.series ?? [] {
             found[series.tags["tag"] ?? ""] = series.values.compactMap { $0.last ?? nil }
@@ -192,7 +194,9 @@ final class TestDatabase {
     }
 
     private static func unprivileged(_ command: [String]) -> (String, [String]) {
-        isRoot ? ("runuser", ["-u", "postgres", "--"] + command) : (command[0], Array(command.dropFirst()))
+        isRoot
+            ? ("setpriv", ["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"] + command)
+            : (command[0], Array(command.dropFirst()))
     }
 
     fileprivate static func program(_ kind: Kind) -> String? {

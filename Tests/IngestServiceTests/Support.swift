@@ -55,6 +55,13 @@ struct IngestProgram {
         return try JSONDecoder().decode([String: Int].self, from: data)
     }
 
+    /// Ends it when so many messages are acknowledged, and gives its counters.
+    func finish(_ process: ForeignProcess, summary: String, acknowledged: Int) async throws -> [String: Int] {
+        try await process.errorLine { $0.contains(" acknowledgements=\(acknowledged) ") }
+        process.signal(SIGTERM)
+        return try await finish(process, summary: summary)
+    }
+
     /// What was set aside, a line each.
     var setAside: [String] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path + "/aside")) ?? []

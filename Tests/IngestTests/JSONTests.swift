@@ -15,11 +15,13 @@ import Testing
         var bench = try Bench()
         bench.receive(document: Self.document)
         #expect(bench.effects.refused.map(\.reason) == [])
-        #expect(bench.words.map { $0.replacing(" @1700000000123 uncertain", with: "") } == [
-            "pump-1/temperature=23.5 Good", "pump-1/running=true Good", "pump-1/n=-12.0 UncertainLastUsableValue",
-            "pump-1/big=9007199254740993 Good", "pump-1/text=a\"é😀\n Good", "pump-1/bad number=nan Good", "pump-1/flow=nothing BadTimeout",
-            "pump-1/odd=nothing Bad(0x80FF0000)",
-        ])
+        #expect(
+            bench.words.map { $0.replacing(" @1700000000123 uncertain", with: "") } == [
+                "pump-1/temperature=23.5 Good", "pump-1/running=true Good", "pump-1/n=-12.0 UncertainLastUsableValue",
+                "pump-1/big=9007199254740993 Good", "pump-1/text=a\"é😀\n Good", "pump-1/bad number=nan Good",
+                "pump-1/flow=nothing BadTimeout",
+                "pump-1/odd=nothing Bad(0x80FF0000)",
+            ])
         let batch = try #require(bench.chunk.batches.first)
         #expect(batch.key == BatchKey(gateway: 0, epoch: 3, stream: 7, sequence: 42))
         #expect(batch.sourceTime == 1_700_000_000_100_000_000)
@@ -34,11 +36,13 @@ import Testing
         "What is no document of ours is refused with the reason",
         arguments: [
             "", "[]", "{", #"{"device":"a"}"#, #"{"device":1,"timestamp":1,"epoch":1,"stream":1,"sequence":1}"#,
-            #"{"device":"a","timestamp":1,"epoch":-1,"stream":1,"sequence":1}"#, #"{"device":"a","timestamp":1e3,"epoch":1,"stream":1,"sequence":1}"#,
+            #"{"device":"a","timestamp":1,"epoch":-1,"stream":1,"sequence":1}"#,
+            #"{"device":"a","timestamp":1e3,"epoch":1,"stream":1,"sequence":1}"#,
             #"{"device":"a","timestamp":1,"epoch":1,"stream":1,"sequence":1,"values":{"x":[1]}}"#,
             #"{"device":"a","timestamp":1,"epoch":1,"stream":1,"sequence":1,"values":{"x":1},}"#,
             #"{"device":"a","timestamp":1,"epoch":1,"stream":1,"sequence":1,"quality":{"x":"Fine"}}"#,
-            #"{"device":"a","timestamp":1,"epoch":1,"stream":1,"sequence":1} x"#, #"{"device":"\ud800","timestamp":1,"epoch":1,"stream":1,"sequence":1}"#,
+            #"{"device":"a","timestamp":1,"epoch":1,"stream":1,"sequence":1} x"#,
+            #"{"device":"\ud800","timestamp":1,"epoch":1,"stream":1,"sequence":1}"#,
         ])
     func refusals(_ document: String) throws {
         var bench = try Bench()
@@ -51,7 +55,9 @@ import Testing
     @Test func unknownMembersAndSpaceAreLeftAlone() throws {
         var bench = try Bench()
         bench.receive(
-            document: " {\"x\" : {\"a\":[1,{\"b\":null}],\"c\":\"d\"} , \"device\":\"a\",\"timestamp\":1,\"epoch\":1,\"stream\":1,\n\"sequence\":1,\"values\":{}} ")
+            document:
+                " {\"x\" : {\"a\":[1,{\"b\":null}],\"c\":\"d\"} , \"device\":\"a\",\"timestamp\":1,\"epoch\":1,\"stream\":1,\n\"sequence\":1,\"values\":{}} "
+        )
         #expect(bench.effects.refused.map(\.reason) == [])
         #expect(bench.chunk.batches.count == 1)
     }
@@ -73,7 +79,9 @@ import Testing
     @Test func numbersReadBackAsWritten() throws {
         var generator = SeededGenerator()
         for _ in 0..<20_000 {
-            let value = Double(Int64.random(in: -1_000_000_000...1_000_000_000, using: &generator)) / [1, 10, 100, 1000, 3, 7e9].randomElement(using: &generator)!
+            let value =
+                Double(Int64.random(in: -1_000_000_000...1_000_000_000, using: &generator)) / [1, 10, 100, 1000, 3, 7e9].randomElement(
+                    using: &generator)!
             var text: [UInt8] = []
             DecimalText.append(value, to: &text)
             #expect(Double(String(decoding: text, as: UTF8.self)) == value)

@@ -9,7 +9,8 @@ import Testing
 @Suite struct SparkplugIngestTests {
     private static let values = [
         "pump-1/temperature=23.5 Good @1767268800000", "pump-1/speed=1500.0 Good @1767268800000", "pump-1/running=true Good @1767268800000",
-        "pump-1/state=on Good @1767268800000", "pump-1/total=9223372036854775813 Good @1767268800000", "pump-1/ratio=0.1 Good @1767268800000",
+        "pump-1/state=on Good @1767268800000", "pump-1/total=9223372036854775813 Good @1767268800000",
+        "pump-1/ratio=0.1 Good @1767268800000",
     ]
 
     @Test func dataIsReadWithTheNamesOfItsBirth() throws {
@@ -44,13 +45,17 @@ import Testing
         var bench = try Bench()
         var plant = try Plant(epoch: 3)
         for message in plant.births() { bench.receive(message) }
-        let runs = [QualityRun(count: 1, status: .badTimeout), QualityRun(count: 1, status: .uncertain), QualityRun(count: 4, status: .good)]
+        let runs = [
+            QualityRun(count: 1, status: .badTimeout), QualityRun(count: 1, status: .uncertain), QualityRun(count: 4, status: .good),
+        ]
         let batch = plant.poll(235, quality: runs, isTimeUncertain: true)
         bench.receive(plant.node.data(batch, isHistorical: false, at: noon)[0])
-        #expect(bench.words.prefix(3) == [
-            "pump-1/temperature=nothing Bad @1767268800000 uncertain", "pump-1/speed=1500.0 UncertainLastUsableValue @1767268800000 uncertain",
-            "pump-1/running=true Good @1767268800000 uncertain",
-        ])
+        #expect(
+            bench.words.prefix(3) == [
+                "pump-1/temperature=nothing Bad @1767268800000 uncertain",
+                "pump-1/speed=1500.0 UncertainLastUsableValue @1767268800000 uncertain",
+                "pump-1/running=true Good @1767268800000 uncertain",
+            ])
     }
 
     @Test func dataWaitsForItsBirthWhichIsAskedForOnce() throws {
@@ -126,9 +131,10 @@ import Testing
             for _ in 0..<2 { bench.receive("spBv1.0/g/NDATA/n", payload.encoded()) }
         }
         // Quality holds until it is told anew.
-        #expect(bench.words.dropFirst() == [
-            "/level=7.0 UncertainLastUsableValue @1000", "/level=8.0 UncertainLastUsableValue @1000", "/level=nothing Bad @1000",
-        ])
+        #expect(
+            bench.words.dropFirst() == [
+                "/level=7.0 UncertainLastUsableValue @1000", "/level=8.0 UncertainLastUsableValue @1000", "/level=nothing Bad @1000",
+            ])
         // What happened while nobody listened is unknown.
         bench.decoder.didReconnect()
         bench.receive("spBv1.0/g/NDATA/n", SparkplugPayload(timestamp: 1009, metrics: [data[1]], sequence: 9).encoded())

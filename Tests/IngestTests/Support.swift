@@ -85,7 +85,9 @@ struct Plant {
     }
 
     /// One poll: temperature in tenths.
-    mutating func poll(_ temperature: Int16, at time: Timestamp = noon, quality: [QualityRun]? = nil, isTimeUncertain: Bool = false) -> SampleBatch {
+    mutating func poll(_ temperature: Int16, at time: Timestamp = noon, quality: [QualityRun]? = nil, isTimeUncertain: Bool = false)
+        -> SampleBatch
+    {
         sequence += 1
         var values: [UInt8] = []
         func append(_ value: some FixedWidthInteger) { withUnsafeBytes(of: value.littleEndian) { values += Array($0) } }
@@ -105,6 +107,8 @@ struct Plant {
 
     mutating func data(_ temperature: Int16, isHistorical: Bool = false) -> SparkplugMessage {
         let batch = poll(temperature)
-        return node.data(batch, isHistorical: isHistorical, at: noon)[0]
+        // Births may come before it: these tests send them, or not, by themselves.
+        let messages = node.data(batch, isHistorical: isHistorical, at: noon)
+        return messages[messages.count - 1]
     }
 }

@@ -39,7 +39,7 @@ import Testing
 
     @Test func subscriptionsAskForQoS1() {
         let bytes = MQTTOutput.subscribe(["a/+", "$share/g/b"], packetID: 7)
-        #expect(bytes == [0x82, 21, 0, 7, 0, 0, 3] + Array("a/+".utf8) + [0x11, 0, 10] + Array("$share/g/b".utf8) + [0x01])
+        #expect(bytes == [0x82, 22, 0, 7, 0, 0, 3] + Array("a/+".utf8) + [0x11, 0, 10] + Array("$share/g/b".utf8) + [0x01])
     }
 
     @Test func messagesComeWholeHoweverTheyAreCut() throws {

@@ -108,17 +108,10 @@ import Testing
         let summary = site.folder.path + "/summary.json"
         let process = try site.start(["--status-interval", "1", "--summary", summary])
         try await IngestProgram.connected(process)
-        let publisher = try ForeignProcess(
-            "mosquitto_pub",
-            [
-                "-h", "127.0.0.1", "-p", "\(site.broker.port)", "--cafile", identity.path + "/ca.crt", "--cert",
-                identity.path + "/client.crt",
-                "--key", identity.path + "/client.key", "-q", "1", "-l", "-t", "indusedge/plant/pump-1/fast",
-            ])
-        for number in 1...20 { try publisher.send(IngestProgram.document(number)) }
-        try publisher.send("garbage")
+        try await site.publish(
+            (1...20).map { IngestProgram.document($0) } + ["garbage"],
+            options: "--cafile \(identity.path)/ca.crt --cert \(identity.path)/client.crt --key \(identity.path)/client.key")
         let counters = try await site.finish(process, summary: summary, acknowledged: 21)
-        await publisher.stop()
         #expect(counters["set_aside_messages"] == 1)
         #expect(site.setAside.first?.contains("an object is expected at byte 0") == true)
         #expect(try await site.database.contents()["count"] == (1...20).map { Double($0) })

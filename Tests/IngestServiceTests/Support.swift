@@ -38,11 +38,11 @@ struct IngestProgram {
     }
 
     /// Publishes at QoS 1 and returns when the broker has all of it.
-    func publish(_ documents: [String], topic: String = "indusedge/plant/pump-1/fast") async throws {
+    func publish(_ documents: [String], topic: String = "indusedge/plant/pump-1/fast", options: String = "") async throws {
         let file = folder.path + "/documents-\(UUID().uuidString)"
         try (documents.joined(separator: "\n") + "\n").write(toFile: file, atomically: true, encoding: .utf8)
         let publisher = try ForeignProcess(
-            "sh", ["-c", "exec mosquitto_pub -h 127.0.0.1 -p \(broker.port) -q 1 -l -t '\(topic)' < '\(file)'"])
+            "sh", ["-c", "exec mosquitto_pub -h 127.0.0.1 -p \(broker.port) \(options) -q 1 -l -t '\(topic)' < '\(file)'"])
         let status = try await publisher.waitForExit()
         guard status == 0 else { throw ForeignProcess.Failure(description: publisher.errorText) }
     }

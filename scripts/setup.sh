@@ -52,19 +52,24 @@ missing_packages() {
     done < <(wanted_packages)
 }
 
-# Debian starts a system-wide broker as soon as mosquitto is installed. Nobody asked for one: a policy file keeps
-# it from starting now, and it is disabled for later. A broker that was installed before is left as it was.
+# Debian starts system-wide services as soon as a broker or a database is installed. Nobody asked for them: a policy file keeps
+# them from starting now, and they are disabled for later. What was installed before is left as it was.
+services=(mosquitto influxdb postgresql victoria-metrics)
+
 install_packages() {
     local -a root=()
-    local policy=/usr/sbin/policy-rc.d with_mosquitto=no own_policy=no status=0
+    local policy=/usr/sbin/policy-rc.d own_policy=no status=0 service
+    local -a new=()
     if [[ $(id -u) -ne 0 ]]; then
         command -v sudo >/dev/null 2>&1 || fail "these packages are missing, and there is neither root nor sudo to install them:" "$*" \
             "As root: apt-get install --no-install-recommends $*"
         root=(sudo)
     fi
     say "installing: $*"
-    [[ " $* " == *" mosquitto "* ]] && with_mosquitto=yes
-    if [[ $with_mosquitto == yes && ! -e $policy ]]; then
+    for service in "${services[@]}"; do
+        if [[ " $* " == *" $service "* ]]; then new+=("$service"); fi
+    done
+    if [[ ${#new[@]} -gt 0 && ! -e $policy ]]; then
         own_policy=yes
         printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null
         "${root[@]}" chmod 755 "$policy"
@@ -75,8 +80,8 @@ install_packages() {
     } || status=$?
     [[ $own_policy == yes ]] && "${root[@]}" rm -f "$policy"
     [[ $status -eq 0 ]] || fail "apt-get could not install the packages (status $status); its message is above." "Wanted: $*"
-    if [[ $with_mosquitto == yes && -d /run/systemd/system ]]; then
-        "${root[@]}" systemctl disable --now mosquitto.service >/dev/null 2>&1 || true
+    if [[ -d /run/systemd/system ]]; then
+        for service in "${new[@]}"; do "${root[@]}" systemctl disable --now "$service.service" >/dev/null 2>&1 || true; done
     fi
 }
 

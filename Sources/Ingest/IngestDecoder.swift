@@ -164,7 +164,8 @@ package struct IngestDecoder: Sendable {
 // MARK: - JSON
 
 extension IngestDecoder {
-    private mutating func document(_ message: IngestMessage, _ site: String, into chunk: inout SampleChunk, _ effects: inout IngestEffects) {
+    private mutating func document(_ message: IngestMessage, _ site: String, into chunk: inout SampleChunk, _ effects: inout IngestEffects)
+    {
         let firstText = chunk.texts.count
         do throws(GatewayError) {
             let gateway = try catalog.index(ofGateway: site)
@@ -236,7 +237,8 @@ extension IngestDecoder {
         _ message: IngestMessage, _ topic: SparkplugTopic, into chunk: inout SampleChunk, _ effects: inout IngestEffects
     ) -> String? {
         guard message.payload.count <= SparkplugPayload.payloadBytesMax else {
-            refuse(message, "the payload has \(message.payload.count) bytes, at most \(SparkplugPayload.payloadBytesMax) are read", &effects)
+            refuse(
+                message, "the payload has \(message.payload.count) bytes, at most \(SparkplugPayload.payloadBytesMax) are read", &effects)
             return nil
         }
         guard let envelope = SparkplugDataReader.envelope(of: message.payload) else {
@@ -276,7 +278,9 @@ extension IngestDecoder {
     /// `epoch-stream-sequence`.
     private static func key(_ uuid: String, _ gateway: Int32) -> BatchKey? {
         let parts = uuid.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 3, let epoch = UInt32(parts[0]), let stream = UInt32(parts[1]), let sequence = UInt64(parts[2]) else { return nil }
+        guard parts.count == 3, let epoch = UInt32(parts[0]), let stream = UInt32(parts[1]), let sequence = UInt64(parts[2]) else {
+            return nil
+        }
         return BatchKey(gateway: gateway, epoch: epoch, stream: stream, sequence: sequence)
     }
 
@@ -315,7 +319,8 @@ extension IngestDecoder {
             timestamp: milliseconds,
             metrics: [
                 SparkplugMetric(
-                    name: "Node Control/Rebirth", timestamp: milliseconds, datatype: SparkplugDataType.boolean.rawValue, value: .boolean(true))
+                    name: "Node Control/Rebirth", timestamp: milliseconds, datatype: SparkplugDataType.boolean.rawValue,
+                    value: .boolean(true))
             ])
         effects.publications.append((SparkplugTopic(group: entry.group, type: .nodeCommand, node: entry.node).text, payload.encoded()))
     }
@@ -333,7 +338,8 @@ extension IngestDecoder {
         guard !left.isEmpty else { return }
         // Births of the other devices follow this one: asking at once would only bring them all again.
         waiting[name] = Waiting(
-            group: entry.group, node: entry.node, messages: left, nextRequest: max(entry.nextRequest, now.advanced(by: Self.rebirthPauseMin)),
+            group: entry.group, node: entry.node, messages: left,
+            nextRequest: max(entry.nextRequest, now.advanced(by: Self.rebirthPauseMin)),
             pause: entry.pause)
     }
 }

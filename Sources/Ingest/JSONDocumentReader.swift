@@ -67,7 +67,11 @@ struct JSONDocumentReader {
             switch name {
             case "values":
                 cursor.object { name, cursor in
-                    if values.count < Self.valuesMax { values.append((name, cursor.scalar())) } else { flaw = "more than \(Self.valuesMax) values" }
+                    if values.count < Self.valuesMax {
+                        values.append((name, cursor.scalar()))
+                    } else {
+                        flaw = "more than \(Self.valuesMax) values"
+                    }
                     if flaw != nil { cursor.skip() }
                 }
             case "quality":

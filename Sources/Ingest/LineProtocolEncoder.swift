@@ -81,7 +81,9 @@ package struct LineProtocolEncoder: Sendable {
         } else if isNone {
             bytes.append(contentsOf: dialect == .influxDB ? "quality=0i".utf8 : "quality=0".utf8)
         }
-        if sample.isTimeUncertain { bytes.append(contentsOf: dialect == .influxDB ? ",time_uncertain=true".utf8 : ",time_uncertain=1".utf8) }
+        if sample.isTimeUncertain {
+            bytes.append(contentsOf: dialect == .influxDB ? ",time_uncertain=true".utf8 : ",time_uncertain=1".utf8)
+        }
         if let sourceTime, dialect == .influxDB {
             bytes.append(contentsOf: ",source_time=".utf8)
             DecimalText.append(sourceTime, to: &bytes)

@@ -209,7 +209,9 @@ private struct WireMetric {
         guard !cursor.isBroken, keys.count == values.count else { return outer.fail() }
         for (key, value) in zip(keys, values) {
             if Self.equals(key, SparkplugProperty.qualityKey) {
-                if let code = Self.integer(value, field: 3) { status = SparkplugQuality(rawValue: UInt32(truncatingIfNeeded: code))?.status.rawValue }
+                if let code = Self.integer(value, field: 3) {
+                    status = SparkplugQuality(rawValue: UInt32(truncatingIfNeeded: code))?.status.rawValue
+                }
             } else if Self.equals(key, SparkplugProperty.timeUncertainKey) {
                 isTimeUncertain = Self.integer(value, field: 7) == 1
             }

@@ -76,7 +76,9 @@ struct SparkplugSender: Sendable {
     mutating func forgetForeignBirths() { generations.removeAll { $0.epoch == nil } }
 
     /// Takes note of the quality that a sender told.
-    mutating func told(_ status: UInt32, _ metric: Int32, in generation: Int) { generations[generation].metrics[Int(metric)].status = status }
+    mutating func told(_ status: UInt32, _ metric: Int32, in generation: Int) {
+        generations[generation].metrics[Int(metric)].status = status
+    }
 
     /// Reads NBIRTH or DBIRTH. Throws `.limitExceeded` for too many metrics.
     mutating func birth(
@@ -127,7 +129,8 @@ struct SparkplugSender: Sendable {
             if alias < Self.smallAliasMax {
                 let place = Int(alias)
                 if place >= generation.smallAliases.count {
-                    generation.smallAliases += [Int32](repeating: -1, count: max(place + 1, 2 * generation.smallAliases.count) - generation.smallAliases.count)
+                    generation.smallAliases += [Int32](
+                        repeating: -1, count: max(place + 1, 2 * generation.smallAliases.count) - generation.smallAliases.count)
                 }
                 generation.smallAliases[place] = index
             } else {

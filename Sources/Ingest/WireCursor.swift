@@ -60,7 +60,8 @@ struct WireCursor {
     /// The field's content as text; broken when it is not UTF-8.
     mutating func text() -> String {
         let content = nested()
-        guard let text = String(validating: UnsafeBufferPointer(start: content.next, count: content.end - content.next), as: UTF8.self) else {
+        guard let text = String(validating: UnsafeBufferPointer(start: content.next, count: content.end - content.next), as: UTF8.self)
+        else {
             fail()
             return ""
         }

@@ -76,7 +76,8 @@ final class BrokerChannel: @unchecked Sendable {
         var next = found
         while let info = next?.pointee {
             next = info.ai_next
-            let descriptor = socket(info.ai_family, info.ai_socktype | Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), info.ai_protocol)
+            let descriptor = socket(
+                info.ai_family, info.ai_socktype | Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), info.ai_protocol)
             guard descriptor >= 0 else {
                 reason = String(cString: strerror(errno))
                 continue
@@ -144,7 +145,8 @@ private final class PlainChannel: ByteChannel {
     func write(_ bytes: UnsafeRawBufferPointer, within limit: Duration) throws(GatewayError) {
         var sent = 0
         while sent < bytes.count {
-            let count = send(descriptor, bytes.baseAddress?.advanced(by: sent), bytes.count - sent, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+            let count = send(
+                descriptor, bytes.baseAddress?.advanced(by: sent), bytes.count - sent, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
             if count > 0 {
                 sent += count
             } else if errno == EAGAIN {

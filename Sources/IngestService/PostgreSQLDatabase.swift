@@ -30,7 +30,8 @@ package final class PostgreSQLDatabase: Database {
         schema = settings.measurement
         let shown = settings.url.split(separator: "?").first.map(String.init) ?? settings.url
         name = "PostgreSQL at \(shown)"
-        guard !schema.isEmpty, schema.utf8.count < 64, schema.utf8.allSatisfy({ (97...122).contains($0) || $0 == 95 || (48...57).contains($0) })
+        guard !schema.isEmpty, schema.utf8.count < 64,
+            schema.utf8.allSatisfy({ (97...122).contains($0) || $0 == 95 || (48...57).contains($0) })
         else {
             throw GatewayError(
                 .configurationInvalid, resource: name, operation: "configure",
@@ -190,7 +191,9 @@ package final class PostgreSQLDatabase: Database {
         }
     }
 
-    private static func key(_ series: Series) -> (String, String, String, String) { (series.gateway, series.device, series.group, series.tag) }
+    private static func key(_ series: Series) -> (String, String, String, String) {
+        (series.gateway, series.device, series.group, series.tag)
+    }
 
     /// PostgreSQL's texts cannot hold U+0000.
     private static func text(_ text: String) -> String { text.utf8.contains(0) ? text.replacing("\0", with: " ") : text }
@@ -257,12 +260,13 @@ package final class PostgreSQLDatabase: Database {
 
     private func copy(_ chunk: SampleChunk, _ batches: [SampleChunk.Batch]) throws(GatewayError) -> Int {
         guard !batches.isEmpty else { return 0 }
-        let begun = Result(PQexec(
-            connection,
-            """
-            COPY \(schema).sample (time, series_id, value, integer_value, boolean_value, text_value, quality, time_uncertain, source_time) \
-            FROM STDIN (FORMAT binary)
-            """))
+        let begun = Result(
+            PQexec(
+                connection,
+                """
+                COPY \(schema).sample (time, series_id, value, integer_value, boolean_value, text_value, quality, time_uncertain, source_time) \
+                FROM STDIN (FORMAT binary)
+                """))
         guard PQresultStatus(begun.handle) == PGRES_COPY_IN else { throw failure(begun, "copy") }
         var sent = 0
         var piece = CopyEncoder.header

@@ -134,7 +134,9 @@ package actor Receiver {
     }
 
     private func isIdle(at now: MonotonicInstant) -> Bool {
-        guard let limit = settings.idleTimeout, outstanding == 0, chunk.isEmpty, decoder.counters.heldMessages == 0 else { return false }
+        guard let limit = settings.idleTimeout, links.contains(where: { $0.state == .receiving }), outstanding == 0, chunk.isEmpty,
+            decoder.counters.heldMessages == 0
+        else { return false }
         return now >= lastData.advanced(by: limit)
     }
 
@@ -225,6 +227,8 @@ package actor Receiver {
         case .subscribeAnswer(let packetID, let codes):
             try links[index].take(subscribed: codes, packetID: packetID)
             status.connected(1)
+            // Silence counts from here: before, nothing could come.
+            lastData = time.now
             send(links[index].hostStateMessage(isOnline: true), to: index)
         case .publishAnswer: break
         case .pingAnswer: links[index].pingAnswered()

@@ -293,7 +293,8 @@ extension EdgeNode {
                     name: device.instanceName, alias: UInt64(device.templateAlias), timestamp: time.sparkplugMilliseconds,
                     datatype: SparkplugDataType.template.rawValue, value: .template(instance)))
         }
-        let payload = SparkplugPayload(timestamp: time.sparkplugMilliseconds, metrics: metrics, sequence: UInt64(nextSequence()), uuid: birthKey)
+        let payload = SparkplugPayload(
+            timestamp: time.sparkplugMilliseconds, metrics: metrics, sequence: UInt64(nextSequence()), uuid: birthKey)
         return SparkplugMessage(topic: device.birthTopic, payload: payload.encoded(), qualityOfService: 0)
     }
 

@@ -50,12 +50,14 @@ struct IngestCommand: AsyncParsableCommand {
     @Option(help: "Speak as this Sparkplug host application (STATE), for edge nodes that wait for their primary host.")
     var hostID: String?
 
-    @Option(help: ArgumentHelp("The kind of database: \(DatabaseKind.allCases.map(\.rawValue).joined(separator: ", ")).", valueName: "kind"))
+    @Option(
+        help: ArgumentHelp("The kind of database: \(DatabaseKind.allCases.map(\.rawValue).joined(separator: ", ")).", valueName: "kind"))
     var database: DatabaseKind
 
     @Option(
         help: ArgumentHelp(
-            "Where the database is: http://host:8428, https://host:8086, postgresql://user@host/database?sslmode=verify-full.", valueName: "url"))
+            "Where the database is: http://host:8428, https://host:8086, postgresql://user@host/database?sslmode=verify-full.",
+            valueName: "url"))
     var url: String
 
     @Option(help: "InfluxDB's database. It is created if it is not there.")
@@ -107,8 +109,12 @@ struct IngestCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard !broker.isEmpty else { throw ValidationError("at least one --broker is needed") }
-        guard untilIdle.map({ $0 > 0 && $0 < 1e6 }) ?? true else { throw ValidationError("--until-idle must be more than 0 and less than 1000000") }
-        guard (1...86_400).contains(statusInterval) else { throw ValidationError("--status-interval is \(statusInterval), expected 1 to 86400") }
+        guard untilIdle.map({ $0 > 0 && $0 < 1e6 }) ?? true else {
+            throw ValidationError("--until-idle must be more than 0 and less than 1000000")
+        }
+        guard (1...86_400).contains(statusInterval) else {
+            throw ValidationError("--status-interval is \(statusInterval), expected 1 to 86400")
+        }
         guard setAsideMax > 0 else { throw ValidationError("--set-aside-max must be more than 0") }
         // What stands on a command line, everybody on the machine can read.
         guard !DatabaseAddress.hasPassword(url) else {
@@ -156,7 +162,7 @@ struct IngestCommand: AsyncParsableCommand {
             group.cancelAll()
             do {
                 while try await group.next() != nil {}
-            } catch where error.isCancellation {
+            } catch  where error.isCancellation {
                 // All of them were told to end.
             }
         }

@@ -19,4 +19,11 @@ package final class SharedLine: Sendable {
 package protocol LineSharing: ProtocolAdapter {
     /// The same object for every adapter that uses the connection. `disconnect` then closes it for all of them.
     nonisolated var sharedLine: SharedLine { get }
+
+    /// Where a task that only polls this device does best to run: the line's own thread; `nil` where it has none.
+    nonisolated var lineThread: DedicatedThread? { get }
+}
+
+extension LineSharing {
+    package nonisolated var lineThread: DedicatedThread? { nil }
 }

@@ -45,7 +45,9 @@ package struct DeviceRunner<Adapter: ProtocolAdapter>: Sendable {
         self.logger = logger
         self.patience = patience
         self.monitor = monitor
-        line = (adapter as? any LineSharing)?.sharedLine ?? SharedLine()
+        let sharing = adapter as? any LineSharing
+        line = sharing?.sharedLine ?? SharedLine()
+        if let sharing { monitor.follow { sharing.strayReplies } }
     }
 
     /// Returns only by throwing `CancellationError`, when the task is cancelled.

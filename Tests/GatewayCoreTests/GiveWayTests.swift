@@ -118,9 +118,12 @@ struct SleepingThreadTests {
         let book = Worker("-", on: thread)
         let (late, early) = (Sleeper("l", on: thread), Sleeper("e", on: thread))
         let executor = prefersThread ? thread : nil
-        let first = Task { try await withTaskExecutorPreference(executor) { try await late.sleep(book, for: .milliseconds(120)) } }
+        let now = SystemTime().now
+        let first = Task { try await withTaskExecutorPreference(executor) { try await late.sleep(book, until: now.advanced(by: .seconds(1))) } }
         try await Task.sleep(for: .milliseconds(10))
-        let second = Task { try await withTaskExecutorPreference(executor) { try await early.sleep(book, for: .milliseconds(30)) } }
+        let second = Task {
+            try await withTaskExecutorPreference(executor) { try await early.sleep(book, until: now.advanced(by: .milliseconds(30))) }
+        }
         try await first.value
         try await second.value
         #expect(book.written == "el")
@@ -137,6 +140,10 @@ private actor Sleeper {
     }
     func sleep(_ book: Worker, for duration: Duration = .milliseconds(20)) async throws {
         try await SystemTime().sleep(for: duration)
+        book.append(name)
+    }
+    func sleep(_ book: Worker, until deadline: MonotonicInstant) async throws {
+        try await SystemTime().sleep(until: deadline)
         book.append(name)
     }
 }

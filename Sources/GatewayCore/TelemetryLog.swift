@@ -89,6 +89,10 @@ package protocol LogCursor: AnyObject, Sendable {
     /// Samples not yet acknowledged.
     var pendingSamples: UInt64 { get }
 
+    /// Lets the name be opened again at once, even where somebody still holds this reader; it must not be used any more.
+    /// A reader that nobody holds is closed by itself.
+    func close()
+
     /// Says that the way to whom this cursor reads for is cut: an outage begins, unless one goes on already.
     ///
     /// What is pending now, and what is stored until `connectionRestored`, is the outage's; the ledger tells what became of it.
@@ -99,6 +103,8 @@ package protocol LogCursor: AnyObject, Sendable {
 }
 
 extension LogCursor {
+    /// Nothing: a log whose names may have several readers has nothing to let go of.
+    package func close() {}
     /// Nothing: most readers have no way that could be cut.
     package func connectionLost(at time: Timestamp) {}
     /// Nothing: most readers have no way that could be cut.

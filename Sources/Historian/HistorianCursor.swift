@@ -8,6 +8,7 @@ final class HistorianCursor: LogCursor {
     private let core: LogCore
     private let disk: DiskReading
     private let index: Int
+    private let isClosed = Mutex(false)
 
     init(name: String, index: Int, core: LogCore, disk: DiskReading) {
         self.name = name
@@ -16,7 +17,15 @@ final class HistorianCursor: LogCursor {
         self.disk = disk
     }
 
-    deinit {
+    deinit { close() }
+
+    func close() {
+        let wasClosed = isClosed.withLock { isClosed in
+            defer { isClosed = true }
+            return isClosed
+        }
+        // The name may have another reader by now.
+        guard !wasClosed else { return }
         core.state.withLock { state in
             state.cursors[index].rewind()
             state.cursors[index].isOpen = false

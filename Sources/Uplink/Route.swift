@@ -66,7 +66,11 @@ package final class Route: Sendable {
     /// Throws `CancellationError`, or a `GatewayError` when the log gives no cursor or cannot be read.
     package func run() async throws {
         let cursor = try log.cursor(named: "route/\(configuration.name)", from: .oldest)
-        defer { shared.withLock { $0.state = .stopped } }
+        defer {
+            // Not left to the last holder: the connection's thread may be that for a moment, and the next run wants the cursor at once.
+            cursor.close()
+            shared.withLock { $0.state = .stopped }
+        }
         let began = time.utc
         var machine = RouteMachine(
             clusterCount: configuration.clusters.count,

@@ -135,7 +135,7 @@ private final class EditedSite {
     }
 }
 
-@Suite("Changing the configuration", .serialized, .timeLimit(.minutes(4)))
+@Suite("Changing the configuration", .serialized, .timeLimit(.minutes(10)))
 struct ChangingConfigurationTests {
     /// Whether every poll that the device counted was stored, once and in order.
     private func expectEveryPoll(_ counters: [Int], _ device: String, atLeast count: Int = 40) {

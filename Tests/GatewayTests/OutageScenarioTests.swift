@@ -77,7 +77,7 @@ private func residentBytes() throws -> Int {
     return try #require(line.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap { Int($0) }) * 1024
 }
 
-@Suite("Outages", .serialized, .timeLimit(.minutes(3)))
+@Suite("Outages", .serialized, .timeLimit(.minutes(10)))
 struct OutageScenarioTests {
     @Test("scenario 02: a broker that freezes without closing the connection: what was sent and not acknowledged is sent again")
     func frozenBroker() async throws {

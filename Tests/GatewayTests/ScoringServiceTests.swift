@@ -81,6 +81,11 @@ struct ScoringServiceTests {
                 time.advance(by: .seconds(1))
                 await Task.yield()
             }
+            // "kept" is assessed with every poll: as many assessments as polls, and the service has seen all of them.
+            while states("kept").count < log.batches.count(where: { $0.stream == streams[0] }) {
+                time.advance(by: .milliseconds(1))
+                await Task.yield()
+            }
         }
         while !isKnown("gone") { await Task.yield() }
         while states("kept").last != .string("normal") { await feed(50) }

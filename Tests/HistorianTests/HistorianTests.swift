@@ -47,6 +47,23 @@ struct HistorianTests {
         try await log.close()
     }
 
+    @Test("a cursor that was closed can be opened again while somebody still holds the old one")
+    func closesCursors() async throws {
+        let folder = TemporaryFolder()
+        let log = try openLog(folder)
+        let stream = try log.register(pump)
+        let held = try log.cursor(named: "route/a", from: .oldest)
+        #expect(throws: GatewayError.self) { try log.cursor(named: "route/a", from: .oldest) }
+        log.append(pumpBatch(stream, 0))
+        _ = try await held.read(atMost: 1)
+        held.close()
+        let next = try log.cursor(named: "route/a", from: .oldest)
+        #expect(try await next.read(atMost: 1).count == 1)
+        held.close()
+        #expect(throws: GatewayError.self) { try log.cursor(named: "route/a", from: .oldest) }
+        try await log.close()
+    }
+
     @Test func countsSuppressedPollsAndAbsentTags() async throws {
         let folder = TemporaryFolder()
         var log = try openLog(folder)

@@ -81,7 +81,7 @@ struct ScenarioTests {
         try await log.close()
     }
 
-    @Test("scenario 05: power fails during a write, and the store opens with everything that was confirmed", .timeLimit(.minutes(1)))
+    @Test("scenario 05: power fails during a write, and the store opens with everything that was confirmed", .timeLimit(.minutes(10)))
     func thePowerFails() async throws {
         let seed = seedOfThisRun()
         var random = SeededGenerator(seed: seed)

@@ -4,7 +4,7 @@ import Testing
 
 /// One round of every kind of trouble; `make torture` plays a thousand.
 struct TortureTests {
-    @Test(.timeLimit(.minutes(3))) func aRoundOfEveryKindOfTroubleFindsEverythingAgain() async throws {
+    @Test(.timeLimit(.minutes(10))) func aRoundOfEveryKindOfTroubleFindsEverythingAgain() async throws {
         let seed = seedOfThisRun()
         let program = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appendingPathComponent("log-torture")
         let process = Process()

@@ -7,7 +7,7 @@ import Testing
 @testable import Uplink
 
 /// Every trouble against a real broker: what the operator reads must name it.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct ConnectionFailureTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct ConnectionFailureTests {
     private let certificates: TemporaryFolder
     private let foreign: TemporaryFolder
     private let expired: TemporaryFolder

@@ -49,7 +49,7 @@ private struct Received {
     }
 }
 
-@Suite(.serialized, .timeLimit(.minutes(3))) struct RouteTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct RouteTests {
     private let certificates: TemporaryFolder
 
     init() throws { certificates = try Certificates.shared.get() }

@@ -24,7 +24,8 @@ package struct WriteRules: Sendable, Hashable {
 
     package init(
         isWritable: Bool, isAllowedBySite: Bool, minimum: Double? = nil, maximum: Double? = nil, maximumStep: Double? = nil,
-        minimumInterval: Duration? = nil, writesPerMinute: Int? = nil, interlock: Interlock? = nil, needsConfirmation: Bool = false, unit: String = ""
+        minimumInterval: Duration? = nil, writesPerMinute: Int? = nil, interlock: Interlock? = nil, needsConfirmation: Bool = false,
+        unit: String = ""
     ) {
         self.isWritable = isWritable
         self.isAllowedBySite = isAllowedBySite

@@ -193,7 +193,9 @@ struct DefinitionBuilder {
     private mutating func checkNotNumeric(_ source: ObjectValue, type: DataType) {
         for field in ["scale", "offset", "deadband", "limits", "range"] where !source.isAbsent(field) {
             // How often anything may be written has a meaning for every type.
-            if field == "limits", let limits = source.object(field), ["min", "max", "maxStep"].allSatisfy({ limits.isAbsent($0) }) { continue }
+            if field == "limits", let limits = source.object(field), ["min", "max", "maxStep"].allSatisfy({ limits.isAbsent($0) }) {
+                continue
+            }
             report(source, field, "'\(field)' means nothing for a \(type.name)", suggestion: "remove '\(field)'")
         }
     }

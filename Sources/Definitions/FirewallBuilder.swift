@@ -42,7 +42,8 @@ struct FirewallBuilder {
             }
             firewalls.append(
                 Firewall(
-                    name: name, serial: serial, address: address, port: port, targets: targets, rules: rules, freshFor: freshFor, newWrites: newWrites,
+                    name: name, serial: serial, address: address, port: port, targets: targets, rules: rules, freshFor: freshFor,
+                    newWrites: newWrites,
                     writesPerSecond: rate, writeBurst: burst))
         }
         diagnostics += names.diagnostics

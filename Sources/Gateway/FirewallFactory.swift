@@ -44,7 +44,8 @@ struct FirewallFactory {
         let judge = judge
         let service = FirewallService(
             name: firewall.name, firewall: ModbusFirewall(configuration, baseline: baseline(of: firewall, at: path)), targets: targets,
-            freshFor: firewall.freshFor, judge: { device, tags in await judge(device, tags).map(FirewallFactory.refusal) }, audit: audit, time: time, logger: logger)
+            freshFor: firewall.freshFor, judge: { device, tags in await judge(device, tags).map(FirewallFactory.refusal) }, audit: audit,
+            time: time, logger: logger)
         return RunningFirewall(
             service: service, address: firewall.address, port: UInt16(firewall.port), serial: firewall.serial.map(FirewallFactory.settings),
             baselinePath: firewall.newWrites == .learn ? path : nil, time: time, logger: logger)

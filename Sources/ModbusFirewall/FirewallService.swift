@@ -74,7 +74,8 @@ package final class FirewallService: Sendable {
     /// returns whether the attempt was written down: a write that cannot be is refused.
     package init(
         name: String, firewall: ModbusFirewall, targets: [UInt8: Target], freshFor: Duration,
-        judge: @escaping @Sendable (_ device: String, _ tags: [String]) async -> Refusal? = { _, _ in nil }, audit: @escaping @Sendable (Attempt) async -> Bool, time: any TimeSource, logger: Logger
+        judge: @escaping @Sendable (_ device: String, _ tags: [String]) async -> Refusal? = { _, _ in nil },
+        audit: @escaping @Sendable (Attempt) async -> Bool, time: any TimeSource, logger: Logger
     ) {
         self.name = name
         self.firewall = Mutex(firewall)

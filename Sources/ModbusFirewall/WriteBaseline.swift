@@ -67,7 +67,8 @@ extension WriteBaseline {
         for line in lines {
             let fields = line.split(separator: " ", omittingEmptySubsequences: false)
             guard fields.count == 5,
-                fields[0] == WriteBaseline.serialLine || fields[0].utf8.count == 8 || fields[0].utf8.count == 32, let unit = UInt8(fields[1]),
+                fields[0] == WriteBaseline.serialLine || fields[0].utf8.count == 8 || fields[0].utf8.count == 32,
+                let unit = UInt8(fields[1]),
                 let function = UInt8(fields[2]), let start = Int(fields[3]), let count = Int(fields[4])
             else { return nil }
             var bytes: [UInt8] = []

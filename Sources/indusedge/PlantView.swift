@@ -64,7 +64,8 @@ struct PlantView: Sendable {
                 let time = update.value.isTimeUncertain ? "  ~ time uncertain" : ""
                 let quality = (update.value.status.isGood ? "" : "  \(update.value.status)") + time
                 lines.append(
-                    "    \(tag.padding(toLength: 24, withPad: " ", startingAt: 0)) \(shown(update.value.value)) \(update.unit)\(label(update.value, name, tag))\(quality)")
+                    "    \(tag.padding(toLength: 24, withPad: " ", startingAt: 0)) \(shown(update.value.value)) \(update.unit)\(label(update.value, name, tag))\(quality)"
+                )
             }
             lines.append("")
         }

@@ -238,7 +238,9 @@ private func token(_ decision: WriteGuard.Decision) throws -> String {
         var guardian = WriteGuard()
         var rules = open
         rules.writesPerMinute = 3
-        for second in [0, 10, 20] { #expect(guardian.judge(attempt(.double(1)), rules, at: start.advanced(by: .seconds(second))) == .write) }
+        for second in [0, 10, 20] {
+            #expect(guardian.judge(attempt(.double(1)), rules, at: start.advanced(by: .seconds(second))) == .write)
+        }
         let full = guardian.judge(attempt(.double(1)), rules, at: start.advanced(by: .milliseconds(59_999)))
         #expect(code(full) == .rate && reason(full).hasSuffix("was written 3 times within a minute, at most 3 are allowed"), "\(full)")
         #expect(code(guardian.judge(attempt(.double(1), dry: true), rules, at: start.advanced(by: .seconds(30)))) == .rate)

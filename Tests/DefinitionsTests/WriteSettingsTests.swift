@@ -70,7 +70,8 @@ import Testing
         for wrong in ["0", "601", "1.5"] {
             #expect(
                 try load(
-                    definition(tags: "{name: t, address: \"holding:0\", type: uint16, access: readWrite, limits: {writesPerMinute: \(wrong)}}")
+                    definition(
+                        tags: "{name: t, address: \"holding:0\", type: uint16, access: readWrite, limits: {writesPerMinute: \(wrong)}}")
                 ).hasErrors)
         }
     }

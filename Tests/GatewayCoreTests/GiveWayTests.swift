@@ -119,7 +119,9 @@ struct SleepingThreadTests {
         let (late, early) = (Sleeper("l", on: thread), Sleeper("e", on: thread))
         let executor = prefersThread ? thread : nil
         let now = SystemTime().now
-        let first = Task { try await withTaskExecutorPreference(executor) { try await late.sleep(book, until: now.advanced(by: .seconds(1))) } }
+        let first = Task {
+            try await withTaskExecutorPreference(executor) { try await late.sleep(book, until: now.advanced(by: .seconds(1))) }
+        }
         try await Task.sleep(for: .milliseconds(10))
         let second = Task {
             try await withTaskExecutorPreference(executor) { try await early.sleep(book, until: now.advanced(by: .milliseconds(30))) }

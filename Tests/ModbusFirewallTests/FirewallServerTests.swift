@@ -129,7 +129,10 @@ private final class Plant: Sendable {
         #expect(await answer(.writeRegister(address: 13, value: 6)) == [0x86, 3])
         #expect(asked.withLock { $0 } == [["pump-1", "start"], ["pump-1", "start"]])
         #expect(plant.registers[12] == 0 && plant.registers[13] == 4)
-        #expect(plant.stages == [.refused("interlock"), .refused("interlock"), .intended, .done, .refused("limited would be 6.0, at most 5.0 is allowed")])
+        #expect(
+            plant.stages == [
+                .refused("interlock"), .refused("interlock"), .intended, .done, .refused("limited would be 6.0, at most 5.0 is allowed"),
+            ])
     }
 
     @Test("a step is judged against what the device has now")

@@ -17,7 +17,7 @@ library=$(dirname "$(dirname "$(readlink -f "$(command -v swiftc)")")")/lib/swif
 
 build=.build-arm64
 mkdir -p "$build"
-sources=(Sources/ChunkCodec/*.swift Sources/Historian/CRC32C.swift Tests/Embedded/Runner.swift)
+sources=(Sources/ChunkCodec/*.swift Sources/Historian/CRC32C.swift Sources/ModbusProtocol/*.swift Tests/Embedded/*.swift)
 flags=(-O -wmo -parse-as-library -swift-version 6 -package-name indusedge -module-name Runner -import-objc-header Tests/Embedded/platform.h
     -enable-upcoming-feature ExistentialAny -enable-upcoming-feature InternalImportsByDefault
     -enable-upcoming-feature MemberImportVisibility)
@@ -52,11 +52,13 @@ diff "$build/here.txt" "$build/arm64.txt" || {
     exit 1
 }
 if grep -E 'ffffffffffffffff|other bytes' "$build/here.txt"; then
-    echo "check-arm64: FAILED, a column does not come back, or a golden column has other bytes"
+    echo "check-arm64: FAILED, a column or frame does not come back, or a golden column has other bytes"
     exit 1
 fi
 # What it must print whatever happens to runner and script: the check value of CRC-32C, and a line for each golden column.
 grep -q '^crc32c 123456789 00000000e3069283$' "$build/arm64.txt"
+# And that of CRC-16/MODBUS.
+grep -q '^modbus crc 123456789 0000000000004b37$' "$build/arm64.txt"
 golden=$(grep -cE '^(golden|refused) ' "$build/arm64.txt")
 [[ $golden -eq $(find Tests/ChunkCodecTests/Golden -name '*.txt' | wc -l) ]]
-echo "check-arm64: passed, $golden golden and $(grep -c '^generated' "$build/arm64.txt") generated lines, the same on $(uname -m) and aarch64"
+echo "check-arm64: passed, $golden golden and $(grep -c '^generated' "$build/arm64.txt") generated and $(grep -c '^modbus' "$build/arm64.txt") Modbus lines, the same on $(uname -m) and aarch64"

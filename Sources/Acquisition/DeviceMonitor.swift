@@ -1,3 +1,4 @@
+package import GatewayCore
 internal import Synchronization
 package import Telemetry
 
@@ -52,6 +53,8 @@ package struct DeviceStatus: Sendable, Equatable {
     package var retryCount = 0
     /// Our clock minus the device's, in milliseconds, where it gives times of its own.
     package var clockSkewMilliseconds: Double?
+    /// What came on the device's line beside the answers that were waited for; of all units on it.
+    package var strayReplies = StrayReplies()
     /// Why the last poll was not all Good, or the connection is not there; empty when all is well.
     package var reason = ""
     /// Changes from one lasting state to another so far, and the latest of them, oldest first.
@@ -71,10 +74,18 @@ package struct DeviceStatus: Sendable, Equatable {
 /// Where a runner leaves its device's status for others to read.
 package final class DeviceMonitor: Sendable {
     private let value = Mutex(DeviceStatus())
+    private let line = Mutex<(@Sendable () -> StrayReplies)?>(nil)
 
     package init() {}
 
-    package var status: DeviceStatus { value.withLock { $0 } }
+    package var status: DeviceStatus {
+        var status = value.withLock { $0 }
+        if let line = line.withLock({ $0 }) { status.strayReplies = line() }
+        return status
+    }
+
+    /// Where the line of the device counts.
+    func follow(_ line: @escaping @Sendable () -> StrayReplies) { self.line.withLock { $0 = line } }
 
     func update(_ change: (inout DeviceStatus) -> Void) { value.withLock { change(&$0) } }
 }
@@ -91,6 +102,7 @@ package enum DiagnosticsStream {
                 Tag("faultyPolls", .uint64), Tag("connections", .uint64), Tag("reason", .string, stringCapacity: 200),
                 Tag("state", .string, stringCapacity: 12), Tag("unavailablePolls", .uint64), Tag("retries", .uint64),
                 Tag("probes", .uint64), Tag("silence", .float64, unit: "s"), Tag("transitions", .uint64),
+                Tag("lateReplies", .uint64), Tag("duplicateReplies", .uint64), Tag("invalidReplies", .uint64),
             ])
     }
 
@@ -104,6 +116,7 @@ package enum DiagnosticsStream {
             .uint(status.faultyPolls), .uint(status.connections), .string(status.reason),
             .string(status.lastingState.rawValue), .uint(status.unavailablePolls), .uint(status.retries), .uint(status.probes),
             .double(Double(status.silence.nanoseconds) / 1e9), .uint(status.transitionCount),
+            .uint(status.strayReplies.late), .uint(status.strayReplies.duplicate), .uint(status.strayReplies.invalid),
         ]
         for (tag, value) in values.enumerated() { batch.set(value, tag: tag, in: descriptor) }
         return batch

@@ -45,11 +45,16 @@ package struct DeviceRunner<Adapter: ProtocolAdapter>: Sendable {
         self.logger = logger
         self.patience = patience
         self.monitor = monitor
-        line = (adapter as? any LineSharing)?.sharedLine ?? SharedLine()
+        let sharing = adapter as? any LineSharing
+        line = sharing?.sharedLine ?? SharedLine()
+        if let sharing { monitor.follow { sharing.strayReplies } }
     }
 
     /// Returns only by throwing `CancellationError`, when the task is cancelled.
-    package func run() async throws { try await run(on: adapter) }
+    package func run() async throws {
+        // Without this, every wait that suspends would end on a thread of the pool first.
+        try await withTaskExecutorPreference((adapter as? any LineSharing)?.lineThread) { try await run(on: adapter) }
+    }
 
     private func run(on adapter: isolated Adapter) async throws {
         let unit = line.decide { $0.join(backoff: patience.backoff) }

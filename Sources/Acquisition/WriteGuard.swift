@@ -22,6 +22,8 @@ package struct WriteGuard: Sendable {
     }
 
     private var lastWrites: [TagReference: MonotonicInstant] = [:]
+    /// Of the last minute, oldest first, of tags that may be written so often only.
+    private var writesOfMinute: [TagReference: [MonotonicInstant]] = [:]
     private var pending: [String: Pending] = [:]
     /// Tokens that stage one has taken, for stage two of the same attempt.
     private var confirmed: Set<String> = []
@@ -33,6 +35,7 @@ package struct WriteGuard: Sendable {
     package static let pendingPerUserMax = 8
     /// How old a value of an interlock may be.
     package static let readingAgeMax = Duration.seconds(5)
+    private static let rateWindow = Duration.seconds(60)
 
     package init() {}
 
@@ -67,13 +70,54 @@ package struct WriteGuard: Sendable {
         }
         if attempt.isDryRun { return .wouldWrite(needsConfirmation: rules.needsConfirmation) }
         if rules.needsConfirmation, !isConfirmed { return ask(attempt, at: now, using: &generator) }
-        lastWrites[attempt.target] = now
+        note(attempt.target, rules, at: now)
         return .write
+    }
+
+    /// The first look at a write that another program makes through the gateway, to tags that it touches: what needs no device. What the site and
+    /// the definition allow the gateway itself is not asked, nor are limits and steps of values.
+    package func refusalOfForeign(_ targets: [(tag: TagReference, rules: WriteRules)], at now: MonotonicInstant) -> WriteRefusal? {
+        for (tag, rules) in targets {
+            if rules.needsConfirmation {
+                return WriteRefusal(.confirmation, "\(tag) is written in two steps, which only indusedge write can")
+            }
+            if let refusal = rateRefusal(tag, rules, at: now) { return refusal }
+        }
+        return nil
+    }
+
+    /// The second look at such a write, with what was read for its interlocks. Without a refusal it counts as a write of each tag from now on.
+    package mutating func admitForeign(
+        _ targets: [(tag: TagReference, rules: WriteRules)], readings: [TagReference: DataValue], utc: Timestamp, at now: MonotonicInstant
+    ) -> WriteRefusal? {
+        // Another write may have come between the two looks.
+        if let refusal = refusalOfForeign(targets, at: now) { return refusal }
+        for (tag, rules) in targets {
+            if let interlock = rules.interlock,
+                case .forbids(let reason) = interlock.verdict(readings, at: utc, ageMax: WriteGuard.readingAgeMax)
+            {
+                return WriteRefusal(.interlock, "interlock of \(tag): \(reason)")
+            }
+        }
+        for (tag, rules) in targets { note(tag, rules, at: now) }
+        return nil
+    }
+
+    private mutating func note(_ target: TagReference, _ rules: WriteRules, at now: MonotonicInstant) {
+        lastWrites[target] = now
+        guard rules.writesPerMinute != nil else { return }
+        writesOfMinute[target] = latest(of: target, at: now) + [now]
+    }
+
+    /// Its writes of the last minute. No more than are allowed are ever noted.
+    private func latest(of target: TagReference, at now: MonotonicInstant) -> [MonotonicInstant] {
+        (writesOfMinute[target] ?? []).filter { $0.duration(to: now) < WriteGuard.rateWindow }
     }
 
     /// Forgets what belongs to tags that are there no longer.
     package mutating func keep(where isThere: (TagReference) -> Bool) {
         lastWrites = lastWrites.filter { isThere($0.key) }
+        writesOfMinute = writesOfMinute.filter { isThere($0.key) }
         pending = pending.filter { isThere($0.value.attempt.target) }
     }
 
@@ -95,12 +139,21 @@ package struct WriteGuard: Sendable {
                 return WriteRefusal(.limits, "\(attempt.value)\(unit) is above the upper limit, \(text(maximum))\(unit)")
             }
         }
-        if let interval = rules.minimumInterval, let last = lastWrites[attempt.target] {
+        return rateRefusal(attempt.target, rules, at: now)
+    }
+
+    private func rateRefusal(_ target: TagReference, _ rules: WriteRules, at now: MonotonicInstant) -> WriteRefusal? {
+        if let interval = rules.minimumInterval, let last = lastWrites[target] {
             let elapsed = last.duration(to: now)
             if elapsed < interval {
                 return WriteRefusal(
-                    .rate,
-                    "\(attempt.target) was written \(rounded(elapsed)) ago, at least \(rounded(interval)) must lie between two writes")
+                    .rate, "\(target) was written \(rounded(elapsed)) ago, at least \(rounded(interval)) must lie between two writes")
+            }
+        }
+        if let limit = rules.writesPerMinute {
+            let count = latest(of: target, at: now).count
+            if count >= limit {
+                return WriteRefusal(.rate, "\(target) was written \(count) times within a minute, at most \(limit) are allowed")
             }
         }
         return nil

@@ -14,6 +14,8 @@ package struct WriteRules: Sendable, Hashable {
     package var maximumStep: Double?
     /// The shortest time between two writes.
     package var minimumInterval: Duration?
+    /// The most writes in any minute.
+    package var writesPerMinute: Int?
     package var interlock: Interlock?
     /// Whether a write needs a second request that confirms the first.
     package var needsConfirmation: Bool
@@ -22,7 +24,8 @@ package struct WriteRules: Sendable, Hashable {
 
     package init(
         isWritable: Bool, isAllowedBySite: Bool, minimum: Double? = nil, maximum: Double? = nil, maximumStep: Double? = nil,
-        minimumInterval: Duration? = nil, interlock: Interlock? = nil, needsConfirmation: Bool = false, unit: String = ""
+        minimumInterval: Duration? = nil, writesPerMinute: Int? = nil, interlock: Interlock? = nil, needsConfirmation: Bool = false,
+        unit: String = ""
     ) {
         self.isWritable = isWritable
         self.isAllowedBySite = isAllowedBySite
@@ -30,6 +33,7 @@ package struct WriteRules: Sendable, Hashable {
         self.maximum = maximum
         self.maximumStep = maximumStep
         self.minimumInterval = minimumInterval
+        self.writesPerMinute = writesPerMinute
         self.interlock = interlock
         self.needsConfirmation = needsConfirmation
         self.unit = unit

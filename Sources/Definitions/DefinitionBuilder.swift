@@ -192,6 +192,10 @@ struct DefinitionBuilder {
     /// Strings and booleans are no quantities.
     private mutating func checkNotNumeric(_ source: ObjectValue, type: DataType) {
         for field in ["scale", "offset", "deadband", "limits", "range"] where !source.isAbsent(field) {
+            // How often anything may be written has a meaning for every type.
+            if field == "limits", let limits = source.object(field), ["min", "max", "maxStep"].allSatisfy({ limits.isAbsent($0) }) {
+                continue
+            }
             report(source, field, "'\(field)' means nothing for a \(type.name)", suggestion: "remove '\(field)'")
         }
     }
@@ -269,7 +273,9 @@ struct DefinitionBuilder {
 
     private mutating func buildLimits(_ source: ObjectValue) -> WriteLimits? {
         guard let limits = source.object("limits") else { return nil }
-        let result = WriteLimits(minimum: limits.number("min"), maximum: limits.number("max"), maximumStep: limits.number("maxStep"))
+        let result = WriteLimits(
+            minimum: limits.number("min"), maximum: limits.number("max"), maximumStep: limits.number("maxStep"),
+            writesPerMinute: limits.integer("writesPerMinute"))
         if let minimum = result.minimum, let maximum = result.maximum, minimum > maximum {
             report(
                 limits, "min", "limits min \(numberText(minimum)) is above max \(numberText(maximum))", value: numberText(minimum),

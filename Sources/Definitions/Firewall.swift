@@ -1,4 +1,4 @@
-/// A Modbus server in front of the devices, and what it lets through.
+/// A Modbus TCP or RTU server in front of the devices, and what it lets through.
 package struct Firewall: Sendable, Equatable {
     package enum NewWrites: String, Sendable, CaseIterable {
         case block, learn, allow
@@ -27,7 +27,22 @@ package struct Firewall: Sendable, Equatable {
         package var addresses: ClosedRange<Int>
     }
 
+    /// A serial line with a client at its other end; 8 data bits.
+    package struct SerialLine: Sendable, Equatable {
+        package var port: String
+        package var baudRate: Int
+        package var parity: ModbusRTUConnection.Parity
+        package var stopBits: Int
+
+        /// Those that Linux has names for, as far as lines are run with them.
+        static let baudRates = [
+            300, 600, 1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600,
+        ]
+    }
+
     package var name: String
+    /// The serial line that is served in place of a TCP port.
+    package var serial: SerialLine?
     /// An IP address of this machine.
     package var address: String
     package var port: Int

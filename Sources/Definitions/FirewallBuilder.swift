@@ -7,6 +7,10 @@ struct FirewallBuilder {
 
     mutating func build(_ spec: ObjectValue) -> [Firewall] {
         let devices = spec.objects("devices").compactMap { $0.text("name") }
+        let lines = Set(
+            spec.objects("devices").flatMap { device in
+                ["modbusRTU", "modbusASCII"].compactMap { device.object("connection")?.object($0)?.text("port") }
+            })
         var names = NameRegister(what: "firewall", file: file)
         var listeners: [String: Int] = [:]
         var firewalls: [Firewall] = []
@@ -22,7 +26,8 @@ struct FirewallBuilder {
                 let newWrites = source.text("newWrites").flatMap(Firewall.NewWrites.init(rawValue:)),
                 let rate = source.number("writesPerSecond"), let burst = source.integer("writeBurst")
             else { continue }
-            let listener = "\(address):\(port)"
+            let serial = serial(source, devicesOn: lines)
+            let listener = serial.map(\.port) ?? "\(address):\(port)"
             if let first = listeners[listener] {
                 report(source, "port", "the firewall at line \(first) listens on \(listener) too", value: "\(port)")
             }
@@ -37,11 +42,35 @@ struct FirewallBuilder {
             }
             firewalls.append(
                 Firewall(
-                    name: name, address: address, port: port, targets: targets, rules: rules, freshFor: freshFor, newWrites: newWrites,
+                    name: name, serial: serial, address: address, port: port, targets: targets, rules: rules, freshFor: freshFor,
+                    newWrites: newWrites,
                     writesPerSecond: rate, writeBurst: burst))
         }
         diagnostics += names.diagnostics
         return firewalls
+    }
+
+    private mutating func serial(_ source: ObjectValue, devicesOn lines: Set<String>) -> Firewall.SerialLine? {
+        guard let line = source.object("serial") else { return nil }
+        for field in ["address", "port"] where !source.isAbsent(field) {
+            report(
+                source, field, "'\(field)' has no effect: the firewall serves a serial line", value: source.text(field) ?? "",
+                suggestion: "remove it, or give a firewall of its own to each")
+        }
+        guard let port = line.text("port"), let baudRate = line.integer("baudRate"), let stopBits = line.integer("stopBits"),
+            let parity = line.text("parity").flatMap(ModbusRTUConnection.Parity.init(rawValue:))
+        else { return nil }
+        if !Firewall.SerialLine.baudRates.contains(baudRate) {
+            report(
+                line, "baudRate", "\(baudRate) is no usual baud rate", value: "\(baudRate)",
+                allowed: Firewall.SerialLine.baudRates.map(String.init).joined(separator: ", "))
+        }
+        if lines.contains(port) {
+            report(
+                line, "port", "a device is on \(port)", value: port,
+                suggestion: "the devices and the clients of a firewall need a serial line each")
+        }
+        return Firewall.SerialLine(port: port, baudRate: baudRate, parity: parity, stopBits: stopBits)
     }
 
     private mutating func targets(of source: ObjectValue, devices: [String]) -> [Firewall.Target] {

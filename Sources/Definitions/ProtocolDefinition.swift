@@ -136,9 +136,13 @@ package struct WriteLimits: Sendable, Equatable {
     /// The largest difference to the value before, per write.
     package var maximumStep: Double?
 
-    package init(minimum: Double? = nil, maximum: Double? = nil, maximumStep: Double? = nil) {
+    /// The most writes in any minute.
+    package var writesPerMinute: Int?
+
+    package init(minimum: Double? = nil, maximum: Double? = nil, maximumStep: Double? = nil, writesPerMinute: Int? = nil) {
         self.minimum = minimum
         self.maximum = maximum
         self.maximumStep = maximumStep
+        self.writesPerMinute = writesPerMinute
     }
 }

@@ -13,6 +13,8 @@ struct FirewallFactory {
     let site: Site
     /// Finds the device that is polled under a name now.
     let device: @Sendable (_ name: String) async -> SiteRuntime.RunningDevice?
+    /// Looks at the rules of tags that a write of a client touches, and counts it as a write where they let it be made.
+    let judge: @Sendable (_ device: String, _ tags: [String]) async -> WriteRefusal?
     /// Writes an attempt down; false when that cannot be done.
     let audit: @Sendable (FirewallService.Attempt) async -> Bool
     let time: any TimeSource
@@ -39,11 +41,13 @@ struct FirewallFactory {
         let configuration = ModbusFirewall.Configuration(
             rules: rules, newWrites: ModbusFirewall.NewWrites(rawValue: firewall.newWrites.rawValue) ?? .block,
             writesPerSecond: firewall.writesPerSecond, writeBurst: firewall.writeBurst, guardedTags: guarded)
+        let judge = judge
         let service = FirewallService(
             name: firewall.name, firewall: ModbusFirewall(configuration, baseline: baseline(of: firewall, at: path)), targets: targets,
-            freshFor: firewall.freshFor, audit: audit, time: time, logger: logger)
+            freshFor: firewall.freshFor, judge: { device, tags in await judge(device, tags).map(FirewallFactory.refusal) }, audit: audit,
+            time: time, logger: logger)
         return RunningFirewall(
-            service: service, address: firewall.address, port: UInt16(firewall.port),
+            service: service, address: firewall.address, port: UInt16(firewall.port), serial: firewall.serial.map(FirewallFactory.settings),
             baselinePath: firewall.newWrites == .learn ? path : nil, time: time, logger: logger)
     }
 
@@ -78,14 +82,35 @@ struct FirewallFactory {
             }, latest: { access, oldest in latest?.values(of: access, notBefore: oldest) }, didWrite: { latest?.forget($0) })
     }
 
-    /// A tag with limits that is written in registers.
+    /// What a client is told: what may be otherwise later is no fault of its request.
+    private static func refusal(_ refusal: WriteRefusal) -> Refusal {
+        Refusal(refusal.code == .confirmation ? .illegalDataAddress : .deviceBusy, .tagRule, refusal.reason)
+    }
+
+    /// A tag that can be written, and has limits or other rules for that.
     private static func guarded(_ tag: TagDefinition) -> ModbusFirewall.GuardedTag? {
-        guard let limits = tag.limits, tag.address.table == .holding else { return nil }
+        guard tag.address.table.isWritable else { return nil }
+        let limits = tag.limits
+        let hasRules =
+            tag.write.interlock != nil || tag.write.minimumInterval != nil || limits?.writesPerMinute != nil
+            || tag.write.confirmation == .twoStep
+        guard limits != nil || hasRules else { return nil }
+        guard tag.address.table == .holding else {
+            return ModbusFirewall.GuardedTag(name: tag.name, area: .coils, start: tag.address.offset, count: 1, hasRules: hasRules) {
+                $0.first.map { Double($0) }
+            }
+        }
         let encoder = RegisterEncoder(tag: tag.tag, field: SiteBuilder.field(tag, tag: 0))
         return ModbusFirewall.GuardedTag(
-            name: tag.name, area: .holdingRegisters, start: tag.address.offset, count: tag.unitCount, minimum: limits.minimum,
-            maximum: limits.maximum, maximumStep: limits.maximumStep
+            name: tag.name, area: .holdingRegisters, start: tag.address.offset, count: tag.unitCount, minimum: limits?.minimum,
+            maximum: limits?.maximum, maximumStep: limits?.maximumStep, hasRules: hasRules
         ) { encoder.decode($0).value?.number }
+    }
+
+    private static func settings(_ serial: Definitions.Firewall.SerialLine) -> SerialPortSettings {
+        SerialPortSettings(
+            path: serial.port, baudRate: serial.baudRate, parity: .init(rawValue: serial.parity.rawValue) ?? .even,
+            stopBits: serial.stopBits)
     }
 
     private static func area(_ table: ModbusAddress.Table) -> ModbusArea {
@@ -103,6 +128,8 @@ struct RunningFirewall: Sendable {
     let service: FirewallService
     let address: String
     let port: UInt16
+    /// The serial line that it serves in place of a TCP port.
+    let serial: SerialPortSettings?
     /// Where learned writes are kept; `nil` while nothing is learned.
     let baselinePath: String?
     let time: any TimeSource
@@ -117,11 +144,25 @@ struct RunningFirewall: Sendable {
     ///
     /// Throws a `GatewayError` that may be retried when the address cannot be used.
     func run(stream: StreamID, log: any TelemetryLog) async throws {
-        let server = try FirewallServer(
-            service: service, address: address, port: port, stream: stream, log: log, time: time, logger: logger)
-        logger.info("firewall listens", metadata: ["firewall": "\(service.name)", "address": "\(address)", "port": "\(server.port)"])
+        let serve: @Sendable () async throws -> Void
+        if let serial {
+            let server = SerialFirewallServer(service: service, settings: serial)
+            logger.info("firewall listens", metadata: ["firewall": "\(service.name)", "serial": "\(serial.path)"])
+            serve = { [service] in
+                try await withThrowingTaskGroup(of: Void.self) { tasks in
+                    tasks.addTask { try await server.run() }
+                    tasks.addTask { try await service.report(to: log, stream: stream) }
+                    defer { tasks.cancelAll() }
+                    try await tasks.next()
+                }
+            }
+        } else {
+            let server = try FirewallServer(service: service, address: address, port: port, stream: stream, log: log, logger: logger)
+            logger.info("firewall listens", metadata: ["firewall": "\(service.name)", "address": "\(address)", "port": "\(server.port)"])
+            serve = { try await server.run() }
+        }
         try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await server.run() }
+            tasks.addTask { try await serve() }
             if let baselinePath { tasks.addTask { try await saveBaseline(to: baselinePath) } }
             defer { tasks.cancelAll() }
             try await tasks.next()

@@ -64,8 +64,7 @@ struct SiteBuilder {
                     stream: try log.register(descriptor), descriptor: descriptor,
                     fields: tags.enumerated().map { SiteBuilder.field($0.element, tag: $0.offset) },
                     limits: settings.limits(on: key.endpoint))
-                // Spread evenly over the period, so that devices do not all ask for the processor at the same moment.
-                let phase = Duration.nanoseconds(group.period.nanoseconds / Int64(site.devices.count) * Int64(index + 1))
+                let phase = SiteBuilder.phase(ofDevice: index, of: site.devices.count, period: group.period)
                 return Acquisition.ScanGroup(plan: plan, period: group.period, phase: phase, deadbands: tags.map(\.deadband))
             }
             let latest = isBehindFirewall(device.name) ? LatestRegisters() : nil
@@ -97,6 +96,16 @@ struct SiteBuilder {
         if site.scoring.isEnabled { descriptors += site.assets.map { HealthStream.descriptor(asset: $0.name) } }
         return descriptors
     }
+
+    /// Spread evenly over the period, so that devices do not all ask for the processor at the same moment; but a few at once, on a grid: to wake
+    /// the processor, the log's readers and the routes costs more than the poll of a small device, and is done once for all of them.
+    static func phase(ofDevice index: Int, of count: Int, period: Duration) -> Duration {
+        let even = period.nanoseconds / Int64(count) * Int64(index + 1)
+        let grid = min(phaseGrid.nanoseconds, period.nanoseconds)
+        return .nanoseconds(min(period.nanoseconds, (even + grid - 1) / grid * grid))
+    }
+
+    private static let phaseGrid = Duration.milliseconds(10)
 
     private func isBehindFirewall(_ device: String) -> Bool {
         site.firewalls.contains { $0.freshFor > .zero && $0.targets.contains { $0.device == device } }

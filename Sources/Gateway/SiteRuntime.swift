@@ -130,6 +130,7 @@ actor SiteRuntime {
     func startFirewalls(_ names: Set<String>? = nil) async throws {
         let factory = FirewallFactory(
             site: site, device: { [weak self] name in await self?.device(named: name) },
+            judge: { [writes] device, tags in await writes.refusalOfForeign(device: device, tags: tags) },
             audit: { [writes] attempt in await writes.record(attempt) }, time: time, logger: logger)
         let latest = devices.compactMapValues(\.prepared.latest)
         for configured in site.firewalls where names?.contains(configured.name) ?? true {

@@ -9,9 +9,11 @@ internal import CSystem
 /// A serial executor that is one thread of its own: the place for C calls that block.
 ///
 /// An actor that returns it as its `unownedExecutor` runs only there, so a blocking call holds up that actor and
-/// nobody else. What sleeps there (`SystemTime.sleep`) is woken by the thread itself, without a detour over another one.
+/// nobody else. What sleeps there (`SystemTime.sleep`) sleeps in the thread itself as long as it has nothing else to do, and costs one change of
+/// thread. A task that prefers the executor (`withTaskExecutorPreference`) also comes back to it directly from all else that it awaits;
+/// one that does not comes back over a thread of the pool.
 /// The thread ends when the last reference to the executor is gone.
-package final class DedicatedThread: SerialExecutor, Sendable {
+package final class DedicatedThread: SerialExecutor, TaskExecutor, Sendable {
     /// Shared with the thread, which does not keep the executor itself alive.
     private let queue: JobQueue
 
@@ -51,6 +53,8 @@ package final class DedicatedThread: SerialExecutor, Sendable {
     package func enqueue(_ job: consuming ExecutorJob) { queue.push(UnownedJob(job), for: self) }
 
     package func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
+
+    package func asUnownedTaskExecutor() -> UnownedTaskExecutor { UnownedTaskExecutor(ordinary: self) }
 
     /// Lets the other jobs of the thread go first: those that wait, and those whose deadline has come. Callers that do so in turn go round and
     /// round. Returns at once on a thread that is not a dedicated one.
@@ -141,8 +145,21 @@ final class JobQueue: @unchecked Sendable {
 
     /// Suspends the caller until the deadline, or throws `CancellationError` as soon as its task is cancelled.
     ///
+    /// Called on the thread itself. With nothing else to do the thread waits within the call: a suspended task would be resumed over a thread of
+    /// the pool, unless it prefers this executor.
+    ///
     /// The caller's isolation is passed on by hand: the closures would otherwise run on the pool, and the thread be left twice.
     func sleep(until deadline: MonotonicInstant, isolation: isolated (any Actor)? = #isolation) async throws {
+        let hasSlept = await withTaskCancellationHandler(
+            operation: {
+                _ = isolation
+                return sleepAlone(until: deadline)
+            },
+            onCancel: {
+                withLock { _ = pthread_cond_signal(changed) }
+            }, isolation: isolation)
+        try Task.checkCancellation()
+        if hasSlept { return }
         let id = withLock {
             nextSleeper += 1
             return nextSleeper
@@ -165,6 +182,19 @@ final class JobQueue: @unchecked Sendable {
                 let cancelled = withLock { sleepers.firstIndex { $0.id == id }.map { sleepers.remove(at: $0) } }
                 cancelled?.continuation.resume(throwing: CancellationError())
             }, isolation: isolation)
+    }
+
+    /// Waits in the thread; `false` when somebody else wants it before the deadline.
+    private func sleepAlone(until deadline: MonotonicInstant) -> Bool {
+        guard jobsLeft == 0 else { return false }
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while waiting.isEmpty, sleepers.isEmpty, yielding.isEmpty, returning == 0, !Task.isCancelled {
+            let left = deadline.nanoseconds - SystemTime().now.nanoseconds
+            if left <= 0 { return true }
+            wait(atMost: left)
+        }
+        return false
     }
 
     func giveWay(isolation: isolated (any Actor)?) async {
@@ -208,7 +238,7 @@ final class JobQueue: @unchecked Sendable {
             jobsLeft = jobs.count
             for (job, executor) in jobs {
                 jobsLeft -= 1
-                job.runSynchronously(on: executor.asUnownedSerialExecutor())
+                job.runSynchronously(isolatedTo: executor.asUnownedSerialExecutor(), taskExecutor: executor.asUnownedTaskExecutor())
             }
             jobs.removeAll()
             pthread_mutex_lock(mutex)
@@ -235,10 +265,14 @@ final class JobQueue: @unchecked Sendable {
             pthread_cond_wait(changed, mutex)
             return
         }
+        wait(atMost: max(0, next - SystemTime().now.nanoseconds))
+    }
+
+    /// Called with the lock held.
+    private func wait(atMost nanoseconds: Int64) {
         // The condition's clock stands still while the machine sleeps, the deadline's does not; so it is told as a span from now, and
         // looked at again after an hour.
-        let left = min(max(0, next - SystemTime().now.nanoseconds), 3_600_000_000_000)
-        var until = SystemTime.conditionDeadline(after: left)
+        var until = SystemTime.conditionDeadline(after: min(nanoseconds, 3_600_000_000_000))
         pthread_cond_timedwait(changed, mutex, &until)
     }
 }

@@ -59,7 +59,7 @@ package struct SystemTime: MachineClock {
         if left <= .zero {
             try Task.checkCancellation()
         } else if let queue = JobQueue.current {
-            // A dedicated thread wakes its own sleepers: the pool's timer would cost two more changes of thread.
+            // A dedicated thread keeps its own time: the pool's timer would cost three more changes of thread.
             try await queue.sleep(until: deadline)
         } else {
             try await Task.sleep(for: left, tolerance: .zero)

@@ -37,6 +37,10 @@ actor Committer {
 
     /// How often cursors and ledger are saved.
     private static let snapshotInterval = Duration.seconds(1)
+    /// Where saving takes long, so many times as long passes until it is done again, but not more than that: a crash makes a route send again
+    /// what it sent since.
+    private static let snapshotPauses = 100
+    private static let snapshotIntervalMax = Duration.seconds(4)
     /// What a file system writes at least.
     private static let pageBytes = 4096
     /// Bytes encoded before they are written.
@@ -69,13 +73,17 @@ actor Committer {
         let interval = budget?.interval ?? configuration.commitInterval
         if isClosed { return interval }
         commit()
-        if time.now >= snapshotDue {
-            snapshotDue = time.now.advanced(by: max(Committer.snapshotInterval, interval))
+        let start = time.now
+        if start >= snapshotDue {
+            snapshotDue = start.advanced(by: max(Committer.snapshotInterval, interval))
             guard access.isOpen else { return interval }
             try? removeLeaving()
             removeExpired()
             removeThinnest()
             snapshot()
+            // A state with thousands of rows is saved less often: what is not saved yet is told by the journal.
+            let pause = min(start.duration(to: time.now) * Committer.snapshotPauses, Committer.snapshotIntervalMax)
+            snapshotDue = max(snapshotDue, start.advanced(by: pause))
         }
         account(0)
         return budget?.interval ?? interval

@@ -160,7 +160,8 @@ struct StateWriter {
     /// Puts a row in the place of one with the same key. The values are those of all columns, in order.
     mutating func put(_ table: StateTable, _ row: [(any DatabaseValueConvertible)?]) throws {
         let values = row.map { $0?.databaseValue ?? .null }
-        try insertion(into: table, columns: values.count).execute(arguments: StatementArguments(values))
+        // Of a sequence of one type they would be made by way of a key path, looked up anew for each row.
+        try insertion(into: table, columns: values.count).execute(arguments: StatementArguments(row))
         note(StateDigest.checksum(of: values, in: table, &scratch), StateDigest.Key(table: table, keyColumns: table.keyColumns, values))
     }
 

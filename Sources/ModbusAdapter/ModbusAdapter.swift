@@ -26,6 +26,11 @@ package actor ModbusAdapter: ProtocolAdapter, LineSharing {
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { line.executor }
     package nonisolated var sharedLine: SharedLine { line.shared }
+    package nonisolated var lineThread: DedicatedThread? { line.thread }
+    package nonisolated var strayReplies: StrayReplies {
+        let counters = line.counters
+        return StrayReplies(late: counters.lateReplies, duplicate: counters.duplicateReplies, invalid: counters.invalidReplies)
+    }
 
     /// Most registers one request may read (6.3, 6.4: quantity of registers 1 to 125).
     package static let registersPerRequestMax = 125

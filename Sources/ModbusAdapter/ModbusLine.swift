@@ -14,7 +14,7 @@ package final class ModbusLine: @unchecked Sendable {
     private let connectTimeout: Duration
     private let security: (any ChannelSecuring)?
     private let time: any TimeSource
-    private let thread: DedicatedThread
+    let thread: DedicatedThread
     /// The units that use the connection, by the names of their devices.
     private var users: Set<String> = []
     private let cells = LineCounterCells()

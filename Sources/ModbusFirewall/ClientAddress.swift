@@ -1,6 +1,9 @@
-/// Where a client comes from: 4 bytes of IPv4 or 16 of IPv6, most significant first.
+/// Where a client comes from: 4 bytes of IPv4 or 16 of IPv6, most significant first; none for the one on a serial line.
 package struct ClientAddress: Sendable, Hashable {
     package var bytes: [UInt8]
+
+    /// The client at the other end of a serial line.
+    package static let serialLine = ClientAddress(bytes: [])
 
     /// An IPv4 address in IPv6 clothes (::ffff:0:0/96, RFC 4291, 2.5.5.2) becomes plain.
     package init(bytes: [UInt8]) {
@@ -11,6 +14,7 @@ package struct ClientAddress: Sendable, Hashable {
 
 extension ClientAddress: CustomStringConvertible {
     package var description: String {
+        if bytes.isEmpty { return "serial line" }
         if bytes.count == 4 { return bytes.map(String.init).joined(separator: ".") }
         return stride(from: 0, to: bytes.count - 1, by: 2)
             .map { String(UInt16(bytes[$0]) << 8 | UInt16(bytes[$0 + 1]), radix: 16) }.joined(separator: ":")

@@ -86,6 +86,8 @@ package struct Refusal: Sendable, Hashable {
 
     package enum Kind: String, Sendable, CaseIterable {
         case notAllowed, malformed, neverSeen, outOfLimits, tooFast, notAudited
+        /// A rule of a tag that is written forbids it: an interlock, a rate, two steps.
+        case tagRule
     }
 
     package var exception: Exception

@@ -15,7 +15,6 @@ package struct FirewallServer: Sendable {
     private let listener: Listener
     private let stream: StreamID
     private let log: any TelemetryLog
-    private let time: any TimeSource
     private let logger: Logger
 
     /// The TCP port listened on.
@@ -25,14 +24,12 @@ package struct FirewallServer: Sendable {
     ///
     /// Throws `.connectionFailed` when the address cannot be used.
     package init(
-        service: FirewallService, address: String, port: UInt16, stream: StreamID, log: any TelemetryLog, time: any TimeSource,
-        logger: Logger
+        service: FirewallService, address: String, port: UInt16, stream: StreamID, log: any TelemetryLog, logger: Logger
     ) throws(GatewayError) {
         self.service = service
         self.stream = stream
         listener = try Listener(address: address, port: port)
         self.log = log
-        self.time = time
         self.logger = logger
     }
 
@@ -40,7 +37,7 @@ package struct FirewallServer: Sendable {
     package func run() async throws {
         try await withThrowingTaskGroup(of: Bool.self) { tasks in
             tasks.addTask {
-                try await report()
+                try await service.report(to: log, stream: stream)
                 return false
             }
             tasks.addTask {
@@ -88,25 +85,6 @@ package struct FirewallServer: Sendable {
             sessions.append(FirewallSession(socket: socket, client: address, service: service))
         }
         return sessions
-    }
-
-    /// Appends the status to the log when it changes, and every ten seconds.
-    private func report() async throws {
-        let descriptor = FirewallStream.descriptor(firewall: service.name)
-        var last: (isAlarm: Bool, reason: String, refused: UInt64)?
-        var next = time.now
-        var tick = 0
-        while true {
-            next = next.advanced(by: .seconds(1))
-            try await time.sleep(until: next)
-            let status = service.status
-            let current = (isAlarm: status.isAlarm, reason: status.reason, refused: status.refusedWrites)
-            if tick % 10 == 0 || last.map({ $0 != current }) ?? true {
-                log.append(FirewallStream.batch(status, stream: stream, descriptor: descriptor, at: time.stamp))
-            }
-            last = current
-            tick += 1
-        }
     }
 }
 

@@ -58,6 +58,7 @@ package final class FirewallService: Sendable {
     private let lastRefusedWrite = Mutex<MonotonicInstant?>(nil)
     private let told: Mutex<(bucket: TokenBucket, leftOut: UInt64)>
     private let turn = Turnstile()
+    private let judge: @Sendable (_ device: String, _ tags: [String]) async -> Refusal?
     private let audit: @Sendable (Attempt) async -> Bool
     private let time: any TimeSource
     private let logger: Logger
@@ -69,9 +70,11 @@ package final class FirewallService: Sendable {
     static let toldPerSecond = 1.0
     static let toldAtOnce = 20
 
-    /// `audit` returns whether the attempt was written down: a write that cannot be is refused.
+    /// `judge` looks at the rules of tags that a write touches, beyond limits of their values, and counts the write if it may be made. `audit`
+    /// returns whether the attempt was written down: a write that cannot be is refused.
     package init(
         name: String, firewall: ModbusFirewall, targets: [UInt8: Target], freshFor: Duration,
+        judge: @escaping @Sendable (_ device: String, _ tags: [String]) async -> Refusal? = { _, _ in nil },
         audit: @escaping @Sendable (Attempt) async -> Bool, time: any TimeSource, logger: Logger
     ) {
         self.name = name
@@ -80,6 +83,7 @@ package final class FirewallService: Sendable {
         self.freshFor = freshFor
         told = Mutex(
             (TokenBucket(perSecond: FirewallService.toldPerSecond, size: FirewallService.toldAtOnce, at: time.now), leftOut: 0))
+        self.judge = judge
         self.audit = audit
         self.time = time
         self.logger = logger
@@ -94,9 +98,32 @@ package final class FirewallService: Sendable {
 
     package var baseline: WriteBaseline { firewall.withLock { $0.baseline } }
 
+    /// The unit identifiers of the devices behind it.
+    var units: Set<UInt8> { Set(targets.keys) }
+
     func knows(_ client: ClientAddress) -> Bool { firewall.withLock { $0.knows(client) } }
 
     func update(_ change: (inout FirewallStatus) -> Void) { state.withLock { change(&$0) } }
+
+    /// Appends the status to the log when it changes, and every ten seconds, until the task is cancelled. `stream` is that of
+    /// `FirewallStream.descriptor`.
+    package func report(to log: any TelemetryLog, stream: StreamID) async throws {
+        let descriptor = FirewallStream.descriptor(firewall: name)
+        var last: (isAlarm: Bool, reason: String, refused: UInt64)?
+        var next = time.now
+        var tick = 0
+        while true {
+            next = next.advanced(by: .seconds(1))
+            try await time.sleep(until: next)
+            let status = self.status
+            let current = (isAlarm: status.isAlarm, reason: status.reason, refused: status.refusedWrites)
+            if tick % 10 == 0 || last.map({ $0 != current }) ?? true {
+                log.append(FirewallStream.batch(status, stream: stream, descriptor: descriptor, at: time.stamp))
+            }
+            last = current
+            tick += 1
+        }
+    }
 
     /// The protocol data unit that answers `pdu`.
     package func answer(_ pdu: [UInt8], unit: UInt8, client: ClientAddress) async -> [UInt8] {
@@ -149,6 +176,10 @@ package final class FirewallService: Sendable {
             }
         }
         if let refusal = firewall.withLock({ $0.refusal(of: request, unit: unit, client: client, contents: contents) }) {
+            return await refuse(request, refusal, unit: unit, device: target.device, client: client)
+        }
+        let ruled = firewall.withLock { $0.ruledTags(touchedBy: request, unit: unit) }
+        if !ruled.isEmpty, let refusal = await judge(target.device, ruled) {
             return await refuse(request, refusal, unit: unit, device: target.device, client: client)
         }
         var attempt = attempt(request, .intended, unit: unit, device: target.device, client: client)

@@ -39,12 +39,14 @@ package struct ModbusFirewall: Sendable {
         package var minimum: Double?
         package var maximum: Double?
         package var maximumStep: Double?
+        /// Whether more has to hold for a write than its value tells: an interlock, a rate.
+        package var hasRules: Bool
         /// The engineering value of so many registers; `nil` if they hold none.
         package var value: @Sendable ([UInt16]) -> Double?
 
         package init(
-            name: String, area: ModbusArea, start: Int, count: Int, minimum: Double?, maximum: Double?, maximumStep: Double?,
-            value: @escaping @Sendable ([UInt16]) -> Double?
+            name: String, area: ModbusArea, start: Int, count: Int, minimum: Double? = nil, maximum: Double? = nil,
+            maximumStep: Double? = nil, hasRules: Bool = false, value: @escaping @Sendable ([UInt16]) -> Double?
         ) {
             self.name = name
             self.area = area
@@ -53,10 +55,12 @@ package struct ModbusFirewall: Sendable {
             self.minimum = minimum
             self.maximum = maximum
             self.maximumStep = maximumStep
+            self.hasRules = hasRules
             self.value = value
         }
 
         var range: Range<Int> { start..<start + count }
+        var hasLimits: Bool { minimum != nil || maximum != nil || maximumStep != nil }
     }
 
     /// A request that is in order so far.
@@ -109,7 +113,7 @@ package struct ModbusFirewall: Sendable {
         of request: ModbusRequest, unit: UInt8, client: ClientAddress, contents: [ModbusAccess: [UInt16]]
     ) -> Refusal? {
         guard let write = request.accesses?.first(where: \.isWrite) else { return nil }
-        for tag in touchedTags(by: write, unit: unit) {
+        for tag in touchedTags(by: write, unit: unit) where tag.hasLimits {
             let access = ModbusAccess(area: tag.area, start: tag.start, count: tag.count, isWrite: false)
             let current = contents[access]
             guard let wanted = registers(of: tag, after: request, writing: write, over: current) else {
@@ -143,6 +147,12 @@ package struct ModbusFirewall: Sendable {
         return nil
     }
 
+    /// The names of the tags that a write touches and that have rules beyond the limits of their values.
+    func ruledTags(touchedBy request: ModbusRequest, unit: UInt8) -> [String] {
+        guard let write = request.accesses?.first(where: \.isWrite) else { return [] }
+        return touchedTags(by: write, unit: unit).filter(\.hasRules).map(\.name)
+    }
+
     private func touchedTags(by write: ModbusAccess, unit: UInt8) -> [GuardedTag] {
         (configuration.guardedTags[unit] ?? []).filter { $0.area == write.area && $0.range.overlaps(write.range) }
     }
@@ -151,6 +161,7 @@ package struct ModbusFirewall: Sendable {
     private func neededContents(for request: ModbusRequest, unit: UInt8) -> [ModbusAccess] {
         guard let write = request.accesses?.first(where: \.isWrite) else { return [] }
         return touchedTags(by: write, unit: unit).compactMap { tag in
+            guard tag.hasLimits else { return nil }
             let isWhole = write.range.lowerBound <= tag.start && tag.start + tag.count <= write.range.upperBound
             if case .maskWrite = request {} else if isWhole, tag.maximumStep == nil { return nil }
             return ModbusAccess(area: tag.area, start: tag.start, count: tag.count, isWrite: false)

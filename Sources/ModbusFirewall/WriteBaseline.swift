@@ -42,12 +42,14 @@ package struct WriteBaseline: Sendable, Equatable {
 
 extension WriteBaseline {
     /// With the number of lines after it, so that a file that was cut is seen to be.
+    private static let serialLine = "serial"
     private static let header = "# indusedge firewall baseline 1, writes: "
 
     /// One line per pattern: client, unit, function, start, count; sorted, so that it can be read and compared.
     package var text: String {
         let lines = patterns.map { pattern in
-            let client = pattern.client.bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+            let digits = pattern.client.bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+            let client = digits.isEmpty ? WriteBaseline.serialLine : digits
             return "\(client) \(pattern.unit) \(pattern.function) \(pattern.start) \(pattern.count)"
         }
         return (["\(WriteBaseline.header)\(lines.count)"] + lines.sorted()).joined(separator: "\n") + "\n"
@@ -64,11 +66,13 @@ extension WriteBaseline {
         patterns = []
         for line in lines {
             let fields = line.split(separator: " ", omittingEmptySubsequences: false)
-            guard fields.count == 5, fields[0].utf8.count == 8 || fields[0].utf8.count == 32, let unit = UInt8(fields[1]),
+            guard fields.count == 5,
+                fields[0] == WriteBaseline.serialLine || fields[0].utf8.count == 8 || fields[0].utf8.count == 32,
+                let unit = UInt8(fields[1]),
                 let function = UInt8(fields[2]), let start = Int(fields[3]), let count = Int(fields[4])
             else { return nil }
             var bytes: [UInt8] = []
-            var rest = fields[0]
+            var rest = fields[0] == WriteBaseline.serialLine ? "" : fields[0]
             while !rest.isEmpty {
                 guard let byte = UInt8(rest.prefix(2), radix: 16) else { return nil }
                 bytes.append(byte)

@@ -8,6 +8,7 @@ struct PlantView: Sendable {
     let observer: PlantObserver
     /// The gateway's store, for its size.
     let data: String?
+    let labels: ValueLabels
     let time: any TimeSource
 
     private static let redrawEvery = Duration.milliseconds(500)
@@ -63,7 +64,8 @@ struct PlantView: Sendable {
                 let time = update.value.isTimeUncertain ? "  ~ time uncertain" : ""
                 let quality = (update.value.status.isGood ? "" : "  \(update.value.status)") + time
                 lines.append(
-                    "    \(tag.padding(toLength: 24, withPad: " ", startingAt: 0)) \(shown(update.value.value)) \(update.unit)\(quality)")
+                    "    \(tag.padding(toLength: 24, withPad: " ", startingAt: 0)) \(shown(update.value.value)) \(update.unit)\(label(update.value, name, tag))\(quality)"
+                )
             }
             lines.append("")
         }
@@ -93,6 +95,11 @@ struct PlantView: Sendable {
         case .float(let number): decimal(Double(number))
         case .some(let other): other.description
         }
+    }
+
+    private func label(_ value: DataValue, _ device: String, _ tag: String) -> String {
+        // A metric is called group/tag.
+        labels.label(of: value, device: device, tag: tag.split(separator: "/").last.map(String.init) ?? tag).map { " (\($0))" } ?? ""
     }
 
     private func decimal(_ number: Double) -> String { String(format: "%.2f", number) }

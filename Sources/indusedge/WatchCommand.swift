@@ -26,6 +26,9 @@ struct WatchCommand: AsyncParsableCommand {
     @Option(help: "The gateway's store, to show its size.")
     var data: String?
 
+    @Option(help: "The site document, to show what its definitions call single values.")
+    var document: String?
+
     @Option(help: "End after so many seconds.")
     var seconds: Int?
 
@@ -44,6 +47,7 @@ struct WatchCommand: AsyncParsableCommand {
                 cluster: cluster,
                 tls: .init(ca: identity + "/ca.crt", certificate: identity + "/subscriber.crt", key: identity + "/subscriber.key"),
                 clientID: "indusedge-watch-\(ProcessInfo.processInfo.processIdentifier)", topics: ["spBv1.0/\(site)/#"], time: time)
+            let labels = ValueLabels(siteAt: document ?? "")
             let observer = PlantObserver(broker: broker, start: time.now)
             let deadline = seconds.map { time.now.advanced(by: .seconds($0)) }
             defer { if let report { observer.write(report) } }
@@ -58,7 +62,7 @@ struct WatchCommand: AsyncParsableCommand {
                         }
                     }
                 }
-                group.addTask { try await PlantView(observer: observer, data: data, time: time).run(until: deadline) }
+                group.addTask { try await PlantView(observer: observer, data: data, labels: labels, time: time).run(until: deadline) }
                 group.addTask { try await stop.wait() }
                 // The clock or the signal ends it; the subscriber never ends by itself.
                 defer { group.cancelAll() }

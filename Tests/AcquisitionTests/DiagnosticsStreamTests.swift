@@ -18,6 +18,7 @@ struct DiagnosticsStreamTests {
         status.probes = 5
         status.silence = .milliseconds(2500)
         status.reason = "no answer in time"
+        status.strayReplies = StrayReplies(late: 11, duplicate: 12, invalid: 13)
         let descriptor = DiagnosticsStream.descriptor(device: "d")
         func value(_ name: String) -> Variant? {
             let batch = DiagnosticsStream.batch(
@@ -30,6 +31,7 @@ struct DiagnosticsStreamTests {
             #expect(value("online") == .bool(state == .online))
             #expect(value("state") == .string(state.rawValue))
         }
+        #expect(value("lateReplies") == .uint(11) && value("duplicateReplies") == .uint(12) && value("invalidReplies") == .uint(13))
         status.connection = .probing
         #expect(value("online") == .bool(false) && value("state") == .string("waiting"), "an attempt does not count until it has worked")
         #expect(value("unavailablePolls") == .uint(7) && value("retries") == .uint(3) && value("probes") == .uint(5))

@@ -233,4 +233,43 @@ private func token(_ decision: WriteGuard.Decision) throws -> String {
         }
         #expect(written > 10, "the test must see writes")
     }
+
+    @Test func `so many writes a minute and no more`() {
+        var guardian = WriteGuard()
+        var rules = open
+        rules.writesPerMinute = 3
+        for second in [0, 10, 20] {
+            #expect(guardian.judge(attempt(.double(1)), rules, at: start.advanced(by: .seconds(second))) == .write)
+        }
+        let full = guardian.judge(attempt(.double(1)), rules, at: start.advanced(by: .milliseconds(59_999)))
+        #expect(code(full) == .rate && reason(full).hasSuffix("was written 3 times within a minute, at most 3 are allowed"), "\(full)")
+        #expect(code(guardian.judge(attempt(.double(1), dry: true), rules, at: start.advanced(by: .seconds(30)))) == .rate)
+        #expect(guardian.judge(attempt(.double(1)), rules, at: start.advanced(by: .seconds(60))) == .write)
+        #expect(code(guardian.judge(attempt(.double(1)), rules, at: start.advanced(by: .seconds(61)))) == .rate)
+        guardian.keep { _ in false }
+        #expect(guardian.judge(attempt(.double(1)), rules, at: start.advanced(by: .seconds(62))) == .write)
+    }
+
+    @Test func `a write of another program keeps rates, interlocks and two steps, and counts as a write`() throws {
+        var guardian = WriteGuard()
+        var rules = WriteRules(isWritable: false, isAllowedBySite: false, minimumInterval: .seconds(5))
+        rules.interlock = try Interlock("pump-1.speed < 50")
+        let speed = TagReference(device: "pump-1", tag: "speed")
+        func ask(_ readings: [TagReference: DataValue], after seconds: Int) -> WriteRefusal.Code? {
+            let now = start.advanced(by: .seconds(seconds))
+            return guardian.admitForeign([(tag, rules)], readings: readings, utc: utc, at: now)?.code
+        }
+        #expect(ask([:], after: 0) == .interlock)
+        #expect(ask([speed: good(.double(60))], after: 0) == .interlock)
+        #expect(ask([speed: good(.double(40))], after: 0) == nil)
+        #expect(guardian.refusalOfForeign([(tag, rules)], at: start.advanced(by: .seconds(4)))?.code == .rate)
+        #expect(ask([speed: good(.double(40))], after: 4) == .rate)
+        // The gateway's own writes keep the same distance.
+        var own = open
+        own.minimumInterval = .seconds(5)
+        #expect(code(guardian.judge(attempt(.double(1)), own, at: start.advanced(by: .seconds(4)))) == .rate)
+        #expect(ask([speed: good(.double(40))], after: 5) == nil)
+        rules.needsConfirmation = true
+        #expect(ask([speed: good(.double(40))], after: 60) == .confirmation)
+    }
 }

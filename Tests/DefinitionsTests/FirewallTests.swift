@@ -88,4 +88,30 @@ private func firewall(_ keys: String) throws -> LoadedConfiguration {
         "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1.2.3.4/", "g::", "1.2.3.4/31x", "::1/64",
     ])
     func notAddresses(_ text: String) { #expect(AddressBlock(text) == nil) }
+
+    @Test func aSerialLineInPlaceOfAPort() throws {
+        let loaded = try firewall("serial: {port: /dev/ttyS9, baudRate: 9600, parity: none, stopBits: 2}, rules: []")
+        #expect(loaded.diagnostics.map(\.message) == [])
+        let line = try #require(loaded.site?.firewalls.first?.serial)
+        #expect(line.port == "/dev/ttyS9" && line.baudRate == 9600 && line.parity == .none && line.stopBits == 2)
+        let plain = try #require(try firewall("serial: {port: /dev/ttyS9}, rules: []").site?.firewalls.first?.serial)
+        #expect(plain.baudRate == 19_200 && plain.parity == .even && plain.stopBits == 1)
+        #expect(try firewall("rules: []").site?.firewalls.first?.serial == nil)
+    }
+
+    @Test(arguments: [
+        ("serial: {port: /dev/ttyS9, baudRate: 9601}, rules: []", "9601 is no usual baud rate"),
+        ("serial: {port: /dev/ttyS9}, port: 1502, rules: []", "'port' has no effect: the firewall serves a serial line"),
+    ])
+    func serialMistakes(_ keys: String, _ message: String) throws {
+        #expect(try firewall(keys).diagnostics.map(\.message) == [message])
+    }
+
+    @Test func devicesAndClientsNeedALineEach() throws {
+        let loaded = try load(
+            site(
+                "devices: [{name: p1, definition: pump, connection: {modbusRTU: {port: /dev/ttyS1}}}]",
+                "firewalls: [{name: wall, serial: {port: /dev/ttyS1}, devices: [{unit: 1, device: p1}], rules: []}]"))
+        #expect(loaded.diagnostics.map(\.message) == ["a device is on /dev/ttyS1"])
+    }
 }

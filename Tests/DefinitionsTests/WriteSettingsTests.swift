@@ -58,4 +58,21 @@ import Testing
         let read = try load(definition(tags: "{name: t, address: \"holding:0\", type: int16, write: {confirm: twoStep}}"))
         #expect(!read.hasErrors && read.diagnostics.contains { $0.message.contains("'write' has no effect") })
     }
+
+    @Test func `how often a tag is written may be limited, whatever its type`() throws {
+        for type in ["uint16", "bool"] {
+            let address = type == "bool" ? "coil:0" : "holding:0"
+            let loaded = try load(
+                definition(tags: "{name: t, address: \"\(address)\", type: \(type), access: readWrite, limits: {writesPerMinute: 6}}"))
+            #expect(loaded.diagnostics.isEmpty, "\(loaded.diagnostics)")
+            #expect(loaded.definitions.first?.tags.first?.limits == WriteLimits(writesPerMinute: 6))
+        }
+        for wrong in ["0", "601", "1.5"] {
+            #expect(
+                try load(
+                    definition(
+                        tags: "{name: t, address: \"holding:0\", type: uint16, access: readWrite, limits: {writesPerMinute: \(wrong)}}")
+                ).hasErrors)
+        }
+    }
 }

@@ -7,6 +7,7 @@ public func runnerMain() {
     output.line("crc32c 123456789", UInt64(crc(Array("123456789".utf8))))
     golden(readAll(), &output)
     generated(&output)
+    modbus(&output)
     output.flush()
 }
 

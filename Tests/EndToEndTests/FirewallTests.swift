@@ -36,6 +36,19 @@ struct FirewallTests {
         return path
     }
 
+    /// The two ends of a serial line that socat plays.
+    private func serialLine() async throws -> (line: ForeignProcess, ours: String, theirs: String) {
+        let folder = try TemporaryFolder()
+        let ends = ["\(folder.path)/ours", "\(folder.path)/theirs"]
+        let process = try ForeignProcess("socat", ends.map { "pty,raw,echo=0,link=\($0)" })
+        for _ in 0..<500 where !ends.allSatisfy({ FileManager.default.fileExists(atPath: $0) }) {
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        // The links may go with the folder: the terminals stay as long as socat does.
+        let terminals = try ends.map { try FileManager.default.destinationOfSymbolicLink(atPath: $0) }
+        return (process, terminals[0], terminals[1])
+    }
+
     /// mbpoll, once: its exit status and all it said.
     private func poll(_ port: UInt16, _ arguments: String...) async throws -> (status: Int32, text: String) {
         let process = try ForeignProcess(
@@ -104,6 +117,54 @@ struct FirewallTests {
         #expect(unseen.status != 0 && unseen.text.contains("Illegal data address"), "\(unseen)")
         #expect(try await peer.command("get holding 105") == "105")
         await gateway.stop()
+        await peer.stop()
+    }
+
+    @Test("a foreign RTU client on a serial line reads and writes through the firewall, and keeps the rules of the tags")
+    func serialClient() async throws {
+        let folder = try TemporaryFolder()
+        let peer = try await WritablePeer()
+        let (socat, ours, theirs) = try await serialLine()
+        let site = try document(folder, device: peer.port, port: 1, newWrites: "allow")
+        let text = try String(contentsOfFile: site, encoding: .utf8)
+            .replacing("port: 1\n", with: "serial: {port: \(ours), baudRate: 19200, parity: none}\n")
+            .replacing("client: 127.0.0.0/8, ", with: "")
+            .replacing(
+                "access: readWrite}\n",
+                with: "access: readWrite, write: {interlock: \"this.gate == 102\"}}\n"
+                    + "    - {name: gate, address: \"holding:102\", type: uint16}\n"
+                    + "    - {name: mode, address: \"holding:104\", type: uint16, access: readWrite, limits: {writesPerMinute: 1}}\n")
+        try text.write(toFile: site, atomically: true, encoding: .utf8)
+        func ask(_ arguments: String...) async throws -> (status: Int32, text: String) {
+            let process = try ForeignProcess(
+                "mbpoll", ["-m", "rtu", "-b", "19200", "-P", "none", "-a", "7", "-0", "-1", "-o", "5", "-q"] + arguments)
+            let status = try await process.waitForExit(within: .seconds(60))
+            try await process.drained()
+            return (status, process.allLines.joined(separator: "\n") + process.errorText)
+        }
+        let gateway = try ForeignProcess(TestSite.program, ["run", site])
+        var flow = try await ask("-r", "101", "-c", "1", theirs)
+        for _ in 0..<20 where flow.status != 0 { flow = try await ask("-r", "101", "-c", "1", theirs) }
+        #expect(flow.status == 0 && flow.text.contains("101"), "\(flow) \(gateway.errorText)")
+        let write = try await ask("-r", "100", theirs, "250")
+        #expect(write.status == 0, "\(write)")
+        #expect(try await peer.command("get holding 100") == "250")
+        let step = try await ask("-r", "100", theirs, "600")
+        #expect(step.status != 0 && step.text.contains("Illegal data value"), "\(step)")
+        #expect(try await ask("-r", "104", theirs, "1").status == 0)
+        let often = try await ask("-r", "104", theirs, "2")
+        #expect(often.status != 0 && often.text.lowercased().contains("busy"), "\(often)")
+        _ = try await peer.command("set holding 102 7")
+        let locked = try await ask("-r", "100", theirs, "260")
+        #expect(locked.status != 0 && locked.text.lowercased().contains("busy"), "\(locked)")
+        #expect(try await peer.command("get holding 100") == "250")
+        #expect(try await peer.command("get holding 104") == "1")
+        gateway.signal(SIGTERM)
+        #expect(try await gateway.waitForExit(within: .seconds(60)) == 0)
+        let shown = try await TestSite.command(["audit", "show", site])
+        let trail = shown.output.joined(separator: "\n")
+        #expect(trail.contains("serial line") && trail.contains("interlock of pump-1.speed"), "\(trail)")
+        await socat.stop()
         await peer.stop()
     }
 }

@@ -26,6 +26,8 @@ private actor Worker {
         }
     }
 
+    func appendOnThread(_ character: Character) { append(character) }
+
     nonisolated func append(_ character: Character) { steps.withLock { $0.append(character) } }
 }
 
@@ -84,12 +86,66 @@ struct GiveWayTests {
     }
 }
 
+@Suite("A thread that sleeps")
+struct SleepingThreadTests {
+    @Test("it does what is given to it meanwhile, sleeps on, and wakes at the deadline and not before")
+    func interrupted() async throws {
+        let thread = DedicatedThread(name: "sleeping")
+        let book = Worker("-", on: thread)
+        let sleeper = Sleeper(on: thread)
+        let start = SystemTime().now
+        let task = Task { try await sleeper.sleep(book, for: .milliseconds(150)) }
+        for _ in 0..<20 { await book.appendOnThread("x") }
+        try await task.value
+        #expect(start.duration(to: SystemTime().now) >= .milliseconds(150))
+        #expect(book.written.count { $0 == "x" } == 20 && book.written.count { $0 == "s" } == 1)
+    }
+
+    @Test("the end of its task wakes it", arguments: [0, 20])
+    func cancelled(_ milliseconds: Int) async throws {
+        let sleeper = Sleeper(on: DedicatedThread(name: "cancelled"))
+        let book = Worker("-", on: DedicatedThread(name: "book"))
+        let task = Task { try await sleeper.sleep(book, for: .seconds(3600)) }
+        try await Task.sleep(for: .milliseconds(milliseconds))
+        task.cancel()
+        await #expect(throws: CancellationError.self) { try await task.value }
+        #expect(book.written.isEmpty)
+    }
+
+    @Test("two that sleep on one thread both wake, the earlier deadline first", arguments: [false, true])
+    func two(_ prefersThread: Bool) async throws {
+        let thread = DedicatedThread(name: "two")
+        let book = Worker("-", on: thread)
+        let (late, early) = (Sleeper("l", on: thread), Sleeper("e", on: thread))
+        let executor = prefersThread ? thread : nil
+        let now = SystemTime().now
+        let first = Task {
+            try await withTaskExecutorPreference(executor) { try await late.sleep(book, until: now.advanced(by: .seconds(1))) }
+        }
+        try await Task.sleep(for: .milliseconds(10))
+        let second = Task {
+            try await withTaskExecutorPreference(executor) { try await early.sleep(book, until: now.advanced(by: .milliseconds(30))) }
+        }
+        try await first.value
+        try await second.value
+        #expect(book.written == "el")
+    }
+}
+
 private actor Sleeper {
     private let thread: DedicatedThread
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
-    init(on thread: DedicatedThread) { self.thread = thread }
-    func sleep(_ book: Worker) async throws {
-        try await SystemTime().sleep(for: .milliseconds(20))
-        book.append("s")
+    private let name: Character
+    init(_ name: Character = "s", on thread: DedicatedThread) {
+        self.name = name
+        self.thread = thread
+    }
+    func sleep(_ book: Worker, for duration: Duration = .milliseconds(20)) async throws {
+        try await SystemTime().sleep(for: duration)
+        book.append(name)
+    }
+    func sleep(_ book: Worker, until deadline: MonotonicInstant) async throws {
+        try await SystemTime().sleep(until: deadline)
+        book.append(name)
     }
 }

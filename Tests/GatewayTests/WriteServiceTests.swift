@@ -335,6 +335,24 @@ private final class SilentServer {
         await bench.stop()
     }
 
+    @Test func `somebody who is refused again and again fills neither trail nor log, and every refusal is counted`() async throws {
+        let bench = try await Bench()
+        for _ in 0..<60 { #expect(await bench.service.submit(refused).result == .refused) }
+        #expect(try bench.records().count == WriteService.toldAtOnce)
+        // A write that is not refused is recorded all the same, and what was left out is told later.
+        #expect(try await bench.write("pump.speed", "12").result == .done)
+        #expect(try bench.records().count == WriteService.toldAtOnce + 2)
+        bench.time.advance(by: .seconds(1))
+        #expect(await bench.service.submit(refused).result == .refused)
+        let last = try #require(try bench.records().last)
+        #expect(last.kind == .refused && last.reason?.hasSuffix("(40 refusals before it were only counted)") == true, "\(last)")
+        await bench.stop()
+    }
+
+    private var refused: WriteRequest {
+        WriteRequest(who: "eve", from: "test", target: TagReference(device: "pump", tag: "fixed"), value: .text("1"))
+    }
+
     @Test func `one raw step more or less agrees, more does not`() {
         let tenth = Telemetry.Tag("t", .int16, scaling: Scaling(scale: 0.1))
         #expect(WriteService.agrees(.double(10.1), .double(10), tenth) && !WriteService.agrees(.double(10.2), .double(10), tenth))

@@ -68,7 +68,7 @@ private final class Plant: Sendable {
         let log = MemoryLog()
         let server = try FirewallServer(
             service: service, address: "127.0.0.1", port: 0, stream: log.register(FirewallStream.descriptor(firewall: "wall")), log: log,
-            time: SystemTime(), logger: FirewallServerTests.logger)
+            logger: FirewallServerTests.logger)
         let running = Task { try await server.run() }
         try await body(server.port, plant, service)
         running.cancel()
@@ -95,6 +95,44 @@ private final class Plant: Sendable {
             #expect(plant.stages.count == 4)
             #expect(plant.stages.prefix(2) == [.intended, .done])
         }
+    }
+
+    @Test("a rule of a tag that is written refuses, and is asked only about tags that have one")
+    func tagRules() async throws {
+        let asked = Mutex<[[String]]>([])
+        let rules = FirewallRules([.init(client: nil, units: nil, functions: [3, 6, 16], ranges: nil)])
+        let plant = Plant()
+        let tags = [
+            ModbusFirewall.GuardedTag(name: "start", area: .holdingRegisters, start: 12, count: 1, hasRules: true) { _ in nil },
+            ModbusFirewall.GuardedTag(name: "limited", area: .holdingRegisters, start: 13, count: 1, maximum: 5) { Double($0[0]) },
+        ]
+        let service = FirewallService(
+            name: "wall",
+            firewall: ModbusFirewall(
+                .init(rules: rules, newWrites: .allow, writesPerSecond: 1000, writeBurst: 1000, guardedTags: [1: tags]),
+                baseline: WriteBaseline()),
+            targets: [
+                1: .init(device: "pump-1", forward: { plant.answer($0) }, latest: { _, _ in nil }, didWrite: { _ in })
+            ], freshFor: .zero,
+            judge: { device, names in
+                asked.withLock { $0.append([device] + names) }
+                return names.contains("start") ? Refusal(.deviceBusy, .tagRule, "interlock") : nil
+            },
+            audit: { attempt in
+                plant.note(attempt.stage)
+                return true
+            }, time: SystemTime(), logger: FirewallServerTests.logger)
+        func answer(_ request: ModbusRequest) async -> [UInt8] { await service.answer(request.pdu, unit: 1, client: .serialLine) }
+        #expect(await answer(.writeRegister(address: 12, value: 1)) == [0x86, 6])
+        #expect(await answer(.writeRegisters(start: 11, values: [0, 1, 2])) == [0x90, 6])
+        #expect(await answer(.writeRegister(address: 13, value: 4)) == ModbusRequest.writeRegister(address: 13, value: 4).pdu)
+        #expect(await answer(.writeRegister(address: 13, value: 6)) == [0x86, 3])
+        #expect(asked.withLock { $0 } == [["pump-1", "start"], ["pump-1", "start"]])
+        #expect(plant.registers[12] == 0 && plant.registers[13] == 4)
+        #expect(
+            plant.stages == [
+                .refused("interlock"), .refused("interlock"), .intended, .done, .refused("limited would be 6.0, at most 5.0 is allowed"),
+            ])
     }
 
     @Test("a step is judged against what the device has now")

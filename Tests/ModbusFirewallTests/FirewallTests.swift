@@ -122,4 +122,18 @@ private func kind(
         #expect(NetworkBlock(bytes: [0, 0, 0, 0], prefix: 0).contains(stranger))
         #expect(!NetworkBlock(bytes: [0, 0, 0, 0], prefix: 0).contains(ClientAddress(bytes: [UInt8](repeating: 0, count: 16))))
     }
+
+    @Test("the client of a serial line has no address: only rules for everybody are its, and its writes are learned too")
+    func serialClient() throws {
+        var wall = firewall()
+        #expect(kind(&wall, .read(.holdingRegisters, start: 0, count: 1), from: .serialLine) == .notAllowed)
+        var open = ModbusFirewall(
+            .init(
+                rules: FirewallRules([.init(client: nil, units: nil, functions: [3, 6], ranges: nil)]), newWrites: .learn,
+                writesPerSecond: 10, writeBurst: 100, guardedTags: [:]), baseline: WriteBaseline())
+        #expect(kind(&open, .writeRegister(address: 45, value: 1), from: .serialLine) == nil)
+        #expect(ClientAddress.serialLine.description == "serial line")
+        let restored = try #require(WriteBaseline(text: open.baseline.text))
+        #expect(restored == open.baseline && restored.patterns.count == 1)
+    }
 }

@@ -1,12 +1,13 @@
 /// The table of `firewalls` in the `Site` document.
 enum FirewallShape {
     static let firewall = ObjectShape(
-        "firewall", "A Modbus TCP server in front of the devices, for other clients.",
+        "firewall", "A Modbus server in front of the devices, for other clients: on a TCP port, or on a serial line.",
         [
             Field(required: "name", .text(.name), "The name, unique within the site, devices included."),
             Field(
                 "address", .text(.hostName), default: "127.0.0.1", "The IP address of this machine to listen on; 0.0.0.0 for all of IPv4."),
             Field("port", .integer(1...65_535), default: "502", "The TCP port to listen on."),
+            Field("serial", .object(serial), "A serial line to serve in place of a TCP port, with Modbus RTU."),
             Field(required: "devices", .list(.object(target), count: 1...247), "The devices behind it."),
             Field(required: "rules", .list(.object(rule), count: 0...256), "What is let through; whatever no rule allows is refused."),
             Field(
@@ -18,6 +19,15 @@ enum FirewallShape {
                     + "allow lets them through."),
             Field("writesPerSecond", .number, default: "10", "The most writes of one client per second, in the long run."),
             Field("writeBurst", .integer(1...10_000), default: "20", "The most writes of one client at once."),
+        ])
+
+    static let serial = ObjectShape(
+        "serial", "A serial line with a client at its other end: Modbus RTU, 8 data bits.",
+        [
+            Field(required: "port", .text(.filePath("/dev/ttyS1")), "The serial device."),
+            Field("baudRate", .integer(300...921_600), default: "19200", "Bits per second, one of the usual rates."),
+            Field("parity", .word(ModbusRTUConnection.Parity.allCases.map(\.rawValue)), default: "even", "The parity bit."),
+            Field("stopBits", .integer(1...2), default: "1", "Stop bits; with parity none the standard wants 2."),
         ])
 
     static let target = ObjectShape(

@@ -110,6 +110,7 @@ enum ProtocolDefinitionShape {
             Field("min", .number, "The smallest value."),
             Field("max", .number, "The largest value."),
             Field("maxStep", .number, "The largest difference to the value before, per write."),
+            Field("writesPerMinute", .integer(1...600), "The most writes in any minute."),
         ])
 
     static let write = ObjectShape(

@@ -33,12 +33,18 @@ struct WriteRegistry: Sendable {
         let target = WriteTarget(
             tag: tag.tag, field: SiteBuilder.field(tag, tag: 0), function: WriteRegistry.function(tag.write.function),
             allowsReadModifyWrite: tag.write.allowsReadModifyWrite)
-        let rules = WriteRules(
+        return Entry(adapter: adapter, target: target, rules: rules(of: tag, on: reference.device), verifyAfter: tag.write.verifyAfter)
+    }
+
+    /// The rules of a tag, whether its device can be written or not; `nil` where there is no such tag.
+    func rules(of reference: TagReference) -> WriteRules? { tag(reference).map { rules(of: $0, on: reference.device) } }
+
+    private func rules(of tag: TagDefinition, on device: String) -> WriteRules {
+        WriteRules(
             isWritable: tag.access == .readWrite, isAllowedBySite: isAllowedBySite, minimum: tag.limits?.minimum,
             maximum: tag.limits?.maximum, maximumStep: tag.limits?.maximumStep, minimumInterval: tag.write.minimumInterval,
-            interlock: tag.write.interlock?.bound(to: reference.device), needsConfirmation: tag.write.confirmation == .twoStep,
-            unit: tag.unit)
-        return Entry(adapter: adapter, target: target, rules: rules, verifyAfter: tag.write.verifyAfter)
+            writesPerMinute: tag.limits?.writesPerMinute, interlock: tag.write.interlock?.bound(to: device),
+            needsConfirmation: tag.write.confirmation == .twoStep, unit: tag.unit)
     }
 
     func has(_ reference: TagReference) -> Bool { adapters[reference.device] != nil && tag(reference) != nil }

@@ -1,9 +1,24 @@
+internal import Acquisition
 internal import AuditTrail
+internal import GatewayCore
+internal import Interlock
 internal import ModbusFirewall
 internal import ModbusProtocol
 internal import Telemetry
 
 extension WriteService {
+    /// Looks at the rules of tags that a client's write touches: rate, two steps, interlocks. Without a refusal it counts as a write of each.
+    func refusalOfForeign(device: String, tags: [String]) async -> WriteRefusal? {
+        let targets = tags.compactMap { name in
+            let reference = TagReference(device: device, tag: name)
+            return registry.rules(of: reference).map { (tag: reference, rules: $0) }
+        }
+        if let refusal = guardian.refusalOfForeign(targets, at: time.now) { return refusal }
+        var readings: [TagReference: DataValue] = [:]
+        for (_, rules) in targets { readings.merge(await self.readings(for: rules.interlock)) { $1 } }
+        return guardian.admitForeign(targets, readings: readings, utc: time.utc, at: time.now)
+    }
+
     /// Writes down what a client tried through a firewall. Returns false when that cannot be done.
     func record(_ attempt: FirewallService.Attempt) -> Bool {
         var record = AuditRecord(

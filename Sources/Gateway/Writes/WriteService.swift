@@ -11,15 +11,18 @@ internal import Telemetry
 /// Whoever takes commands from people or from above hands them here. Requests for one device are carried out one after the other, those
 /// for different devices beside each other. What has begun is brought to its end, whatever becomes of the caller.
 package actor WriteService {
-    private var registry: WriteRegistry
-    private var guardian = WriteGuard()
+    private(set) var registry: WriteRegistry
+    var guardian = WriteGuard()
     private let audit: AuditTrail
-    private let time: any TimeSource
+    let time: any TimeSource
     private let logger: Logger
     private var queues: [String: Queue] = [:]
     private var waiting = 0
     /// Outcomes of writes that were done, which the disk did not take yet.
     private var unrecorded: [AuditRecord] = []
+    /// Refusals that are recorded one by one; more are counted, so that nobody can push older records out of the trail.
+    private var told: TokenBucket
+    private var leftOut = 0
     /// Waits for the disk, so it has a thread of its own.
     private let thread = DedicatedThread(name: "writes")
 
@@ -38,6 +41,10 @@ package actor WriteService {
     /// Outcomes kept for a disk that refuses; no further write is begun while there are any.
     private static let unrecordedMax = waitingMax
 
+    /// How many refusals are recorded and logged: at once, and for each second.
+    static let toldAtOnce = 20
+    private static let toldPerSecond = 1.0
+
     /// - Parameters:
     ///   - adapters: by the name of the device.
     ///   - folder: of the audit trail.
@@ -45,6 +52,7 @@ package actor WriteService {
         registry = WriteRegistry(site: site, adapters: adapters)
         audit = AuditTrail(folder: folder) { time.utc.description }
         self.time = time
+        told = TokenBucket(perSecond: WriteService.toldPerSecond, size: WriteService.toldAtOnce, at: time.now)
         self.logger = logger
     }
 
@@ -192,7 +200,7 @@ package actor WriteService {
         return !tag.scaling.isIdentity && abs(left - right) <= abs(tag.scaling.scale) * (1 + 1e-9)
     }
 
-    private func readings(for interlock: Interlock?) async -> [TagReference: DataValue] {
+    func readings(for interlock: Interlock?) async -> [TagReference: DataValue] {
         var readings: [TagReference: DataValue] = [:]
         for reference in interlock?.references ?? [] {
             guard let entry = registry[reference] else { continue }
@@ -220,7 +228,15 @@ package actor WriteService {
 
     private func record(_ kind: AuditRecord.Kind, of request: WriteRequest, _ answer: WriteOutcome) -> WriteOutcome {
         var answer = answer
-        let record = entryRecord(kind, request, answer, outcome: answer.result.rawValue)
+        var record = entryRecord(kind, request, answer, outcome: answer.result.rawValue)
+        if kind == .refused {
+            guard told.take(at: time.now) else {
+                leftOut += 1
+                return answer
+            }
+            if leftOut > 0 { record.reason = "\(answer.reason) (\(leftOut) refusals before it were only counted)" }
+            leftOut = 0
+        }
         do {
             try recordLate()
             answer.auditHead = try audit.append(record).description

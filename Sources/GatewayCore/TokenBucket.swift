@@ -1,14 +1,14 @@
-internal import GatewayCore
 internal import Telemetry
 
 /// A rate with room for bursts: a bucket of tokens that fills evenly and from which each event takes one.
-struct TokenBucket: Sendable {
+package struct TokenBucket: Sendable {
     private let perSecond: Double
     private let size: Double
     private var tokens: Double
     private var last: MonotonicInstant
 
-    init(perSecond: Double, size: Int, at now: MonotonicInstant) {
+    /// Full, of `size` tokens.
+    package init(perSecond: Double, size: Int, at now: MonotonicInstant) {
         self.perSecond = perSecond
         self.size = Double(size)
         tokens = Double(size)
@@ -19,10 +19,11 @@ struct TokenBucket: Sendable {
         min(size, tokens + Double(max(0, last.duration(to: now).nanoseconds)) / 1e9 * perSecond)
     }
 
-    func isFull(at now: MonotonicInstant) -> Bool { level(at: now) >= size }
+    /// Whether nothing was taken for so long that nothing is missing.
+    package func isFull(at now: MonotonicInstant) -> Bool { level(at: now) >= size }
 
     /// Whether there was a token.
-    mutating func take(at now: MonotonicInstant) -> Bool {
+    package mutating func take(at now: MonotonicInstant) -> Bool {
         tokens = level(at: now)
         last = now
         guard tokens >= 1 else { return false }

@@ -117,7 +117,7 @@ let package = Package(
         tests("Interlock", ["Telemetry", "TestKit"]),
         tests("AuditTrail", ["Telemetry", "Identity", "TestKit"]),
         tests("Compression", ["Telemetry", "Sparkplug", "TestKit"]),
-        tests("Envelope", ["Telemetry", "TestKit"]),
+        tests("Envelope", ["Telemetry", "COpenSSL", "TestKit"]),
         tests("Historian", ["Telemetry", "GatewayCore", "TestKit", "log-torture", grdb, logging], exclude: ["Golden"]),
         tests("Scoring", ["Telemetry", "PlantSimulation", "TestKit"]),
         tests("Sparkplug", ["Telemetry", "TestKit", protobuf], exclude: ["Generated/README.md", "sparkplug_assertions.txt", "sparkplug_b.proto"]),

@@ -102,6 +102,23 @@ def modbus(folder):
                 write(folder, "ModbusReplies", bytes([3 * form + framing, 17]) + frame)
 
 
+def envelopes(folder):
+    """An envelope without keys that fit, what is inside of one, and the payloads of the golden frames."""
+    header = bytes.fromhex("8901") + b"\x69gateway-1" + b"\x67central" + b"\x64east" + bytes.fromhex("000700") + b"\x1b" + bytes(7) + b"\x01" + b"\x48" + bytes(8)
+    # A head of eight bytes holds what fits no fewer.
+    header = header.replace(b"\x1b" + bytes(7) + b"\x01", b"\x1b\x18" + bytes(7))
+    text = lambda data: (bytes([0x40 + len(data)]) if len(data) < 24 else bytes([0x58, len(data)]) if len(data) < 256 else b"\x59" + len(data).to_bytes(2, "big")) + data
+    protected = b"\xa3\x01\x03\x05\x4c" + bytes(11) + b"\x01" + b"\x3a\x00\x01\x11\x70" + header
+    key = b"\xa4\x01\x02\x20\x01\x21" + text(bytes(32)) + b"\x22" + text(bytes(32))
+    recipient = b"\x83" + text(b"\xa1\x01\x38\x1e") + b"\xa2\x04" + text(bytes(8)) + b"\x20" + key + text(bytes(40))
+    content = b"\xd8\x60\x84" + text(protected) + b"\xa0" + text(bytes(40)) + b"\x81" + recipient
+    write(folder, "Envelope", b"\xd2\x84" + text(b"\xa2\x01\x26\x04" + text(bytes(8))) + b"\xa0" + text(content) + text(bytes(64)))
+    write(folder, "Envelope", b"\x83\x61t\x83\x01\x02\x03" + text(b"payload"))
+    write(folder, "Envelope", b"\x82\x01\x81\x82\x81\x83\x82\x05" + header + b"\x81\x00\x81\x07\xf6")
+    metric = bytes.fromhex("1214100318" "88c7f1c2b134" "69" "0000000000001d40")
+    write(folder, "MetricColumns", bytes.fromhex("0888c7f1c2b134") + 3 * metric + bytes.fromhex("1801") + b"\x22\x051-2-3")
+
+
 if __name__ == "__main__":
     columns(Path(sys.argv[1]))
     blocks(Path(sys.argv[1]))
@@ -109,3 +126,4 @@ if __name__ == "__main__":
     imports(Path(sys.argv[1]))
     chains(Path(sys.argv[1]))
     modbus(Path(sys.argv[1]))
+    envelopes(Path(sys.argv[1]))

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 seconds=${FUZZ_SECONDS:-60}
-read -r -a targets <<< "${FUZZ:-ColumnIntegers ColumnFloats ColumnTexts JournalRecord Catalogue Block SparkplugPayload ModbusRequestPDU ModbusResponsePDU ModbusFrames ModbusReplies ImportFile SunSpecChain}"
+read -r -a targets <<< "${FUZZ:-ColumnIntegers ColumnFloats ColumnTexts JournalRecord Catalogue Block SparkplugPayload ModbusRequestPDU ModbusResponsePDU ModbusFrames ModbusReplies ImportFile SunSpecChain Envelope MetricColumns}"
 build=.build-fuzz
 flags=(-O -g -sanitize=fuzzer,address -parse-as-library -swift-version 6 -package-name indusedge -I "$build"
     -enable-upcoming-feature ExistentialAny -enable-upcoming-feature InternalImportsByDefault
@@ -27,6 +27,9 @@ module Interlock Sources/Interlock/*.swift
 mapfile -t definitions < <(find Sources/Definitions -name "*.swift" ! -name YAMLReader.swift ! -name "Configuration*.swift" ! -name LogPathGuess.swift | sort)
 module Definitions "${definitions[@]}"
 module DefinitionImport Sources/DefinitionImport/*.swift Sources/DefinitionImport/SunSpec/*.swift
+# Of the envelope what reads bytes; the rest needs keys.
+module Envelope -enable-testing Sources/Envelope/{CBORReader,CBORWriter,COSEMessage,EnvelopeContent,EnvelopeHeader,EnvelopeRefusal,EnvelopeSuite,ReplayGuard}.swift
+module Compression -enable-testing -I Sources/CZlib -I Sources/CZstd Sources/Compression/*.swift
 module ModbusProtocol Sources/ModbusProtocol/*.swift
 module GatewayCore Sources/GatewayCore/{BootID,ClockDiscipline,MonotonicInstant}.swift
 module Historian -enable-testing Sources/Historian/{ByteCoding,CRC32C,JournalFormat,JournalRecord,Tally,Segment,ClockBook}.swift \
@@ -37,7 +40,7 @@ python3 scripts/fuzz-seeds.py "$build/corpus"
 
 status=0
 for target in "${targets[@]}"; do
-    swiftc "${flags[@]}" -module-name "Fuzz$target" "Tests/Fuzz/$target.swift" "$build"/*.o -o "$build/$target"
+    swiftc "${flags[@]}" -I Sources/CZlib -I Sources/CZstd -module-name "Fuzz$target" "Tests/Fuzz/$target.swift" "$build"/*.o -o "$build/$target"
     mkdir -p "$build/corpus/$target"
 done
 for target in "${targets[@]}"; do

@@ -31,7 +31,7 @@ struct ContentCipher: ~Copyable {
     }
 
     private static func derive(_ key: borrowing Secret, _ label: String, count: Int) throws(CryptoFailure) -> Secret {
-        try KeyDerivation.expand(key, digest: EVP_sm3(), context: Array(label.utf8), count: count)
+        try KeyDerivation.expand(key, digest: .sm3, context: Array(label.utf8), count: count)
     }
 
     /// The ciphertext with its authentication at the end.

@@ -2,13 +2,16 @@ internal import COpenSSL
 
 /// Keys from secrets.
 enum KeyDerivation {
+    /// The digest inside of HKDF.
+    enum Digest {
+        case sha256, sm3
+    }
+
     /// HKDF with an empty salt (RFC 5869, 2): extract and expand.
-    ///
-    /// - Parameter digest: `EVP_sha256()` or `EVP_sm3()`.
-    static func expand(_ secret: borrowing Secret, digest: OpaquePointer?, context: [UInt8], count: Int) throws(CryptoFailure) -> Secret {
+    static func expand(_ secret: borrowing Secret, digest: Digest, context: [UInt8], count: Int) throws(CryptoFailure) -> Secret {
         let derivation = try KeyContext(identifier: EVP_PKEY_HKDF)
         try succeed(EVP_PKEY_derive_init(derivation.pointer), "begin HKDF")
-        try succeed(EVP_PKEY_CTX_set_hkdf_md(derivation.pointer, digest), "set HKDF's digest")
+        try succeed(EVP_PKEY_CTX_set_hkdf_md(derivation.pointer, digest == .sm3 ? EVP_sm3() : EVP_sha256()), "set HKDF's digest")
         try succeed(EVP_PKEY_CTX_set1_hkdf_key(derivation.pointer, secret.pointer, Int32(secret.bytes.count)), "set HKDF's key")
         try succeed(EVP_PKEY_CTX_add1_hkdf_info(derivation.pointer, context, Int32(context.count)), "set HKDF's context")
         let result = Secret(count: count)

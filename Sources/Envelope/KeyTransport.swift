@@ -60,7 +60,7 @@ enum KeyTransport {
     // MARK: - ECDH-ES+A256KW (RFC 9053, 6.4.1)
 
     private static func wrappingKey(_ shared: consuming Secret, _ protected: [UInt8]) throws(CryptoFailure) -> Secret {
-        try KeyDerivation.expand(shared, digest: EVP_sha256(), context: COSEStructure.keyDerivation(protected: protected), count: 32)
+        try KeyDerivation.expand(shared, digest: .sha256, context: COSEStructure.keyDerivation(protected: protected), count: 32)
     }
 
     private static func keyWrap(_ contentKey: borrowing Secret, _ wrapping: borrowing Secret) throws(CryptoFailure) -> [UInt8] {

@@ -131,8 +131,8 @@ final class SparkplugHost: Sendable {
         folder = try TemporaryFolder()
         try SparkplugRoute.expected.write(toFile: folder.path + "/expected.json", atomically: true, encoding: .utf8)
         process = try ForeignProcess(
-            ForeignProcess.python,
-            [ForeignProcess.peer("sparkplug_host.py"), "--port", "\(broker.port)", "--host-id", hostID, "--expect", folder.path + "/expected.json"])
+            Checkout.python,
+            [Checkout.peer("sparkplug_host.py"), "--port", "\(broker.port)", "--host-id", hostID, "--expect", folder.path + "/expected.json"])
         let line = try await process.line { $0.contains("\"ready\"") }
         relay = try #require(try Self.decode(line).relay)
     }

@@ -218,7 +218,8 @@ import Testing
         var numbers: [[UInt8]] = []
         for _ in 0..<3 {
             var encoder = try PayloadEncoder(configuration, cluster: "a")
-            numbers.append(try #require(encoder.connecting(at: Timestamp(milliseconds: 1))).payload)
+            let will = encoder.connecting(at: Timestamp(milliseconds: 1))
+            numbers.append(try #require(will).payload)
             try encoder.keepSequence()
         }
         let told = try numbers.map { try SparkplugPayload(decoding: $0).metrics.first?.value }

@@ -378,7 +378,7 @@ package final class Route: Sendable {
         case .refused(let ticket, let refusal): wasRefused(ticket, refusal, session, connection, cursor)
         case .message(let topic, let payload): obey(topic, payload, session, connection)
         case .ended(let error):
-            session.state.withLock { $0.error = error ?? $0.error }
+            session.state.withLock { $0.error = $0.error ?? error }
             session.enter(.ended)
         }
     }

@@ -386,7 +386,7 @@ final class ClusterConnection: Sendable {
                 obey(topic, payload, session, connection)
             }
         case .ended(let error):
-            session.state.withLock { $0.error = error ?? $0.error }
+            session.state.withLock { $0.error = $0.error ?? error }
             session.enter(.ended)
         }
     }

@@ -158,7 +158,13 @@ final class MQTTSession: Sendable {
             }
             try driver.deliver { handler($0, self) }
             if ending == .finish, driver.finish(within: Self.finishTimeout) { return }
-            try driver.pass(wake: wake, timeoutMilliseconds: Self.tickMilliseconds)
+            do throws(GatewayError) {
+                try driver.pass(wake: wake, timeoutMilliseconds: Self.tickMilliseconds)
+            } catch {
+                // What the broker said before the end counts: acknowledgements, and why it refused.
+                try driver.deliver { handler($0, self) }
+                throw error
+            }
             try driver.deliver { handler($0, self) }
         }
     }

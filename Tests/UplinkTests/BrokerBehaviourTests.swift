@@ -225,7 +225,7 @@ import Testing
     }
 
     @Test func mosquittoSaysWhatItsAccessListForbids() async throws {
-        let broker = try MosquittoBroker(.plain, accessList: "topic read t/#\n")
+        let broker = try MosquittoBroker(.plain, configuration: ["max_queued_messages 1000"], accessList: "topic read t/#\n")
         let route = try RunningRoute([("127.0.0.1", broker.port)], tls: nil, backoff: .seconds(20))
         route.append()
         let trouble = try await route.trouble()

@@ -44,7 +44,8 @@ struct RouteReportTests {
         let decoded = try JSONDecoder().decode(RouteReport.self, from: JSONEncoder().encode(report))
         #expect(decoded == report)
         #expect(decoded.state == "connected" && decoded.evictedSamples == 3 && decoded.bytesPerSample == 7.9)
-        #expect(decoded.backlog == .init(samples: 5_000, ageSeconds: 90, drainPerSecond: 250, goneInSeconds: 20))
+        let backlog = decoded.backlog
+        #expect(backlog.samples == 5_000 && backlog.ageSeconds == 90 && backlog.drainPerSecond == 250 && backlog.goneInSeconds == 20)
         #expect(decoded.certificate?.daysLeft == 89)
         let clusters = decoded.clusters
         #expect(clusters.map { $0.name } == ["east", "west"] && clusters.map { $0.health } == ["healthy", "down"])

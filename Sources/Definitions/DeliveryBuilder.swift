@@ -30,7 +30,8 @@ struct DeliveryBuilder {
             diagnostics.append(
                 Diagnostic(
                     .error, file: file, at: source.position(of: "to"), path: source.path.key("to").description,
-                    "the quiet hours end when they begin", value: source.text("to"), suggestion: "leave quietHours out, or choose another end"))
+                    "the quiet hours end when they begin", value: source.text("to"),
+                    suggestion: "leave quietHours out, or choose another end"))
             return nil
         }
         return QuietHoursSettings(start: start, end: end, allows: allows)

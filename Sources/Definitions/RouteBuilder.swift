@@ -53,7 +53,8 @@ struct RouteBuilder {
         }
         if route.envelope != nil, source.text("commands") == "allowed" {
             report(
-                source, "commands", "commands has no effect on a route with an envelope, which takes none but the rebirth", severity: .warning,
+                source, "commands", "commands has no effect on a route with an envelope, which takes none but the rebirth",
+                severity: .warning,
                 suggestion: "remove it")
         }
         route.delivery = delivery

@@ -23,7 +23,9 @@ struct RouteFactory: Sendable {
     func route(_ route: Definitions.Route, streams: [StreamID]) throws -> Uplink.Route {
         var configuration = RouteConfiguration(
             name: route.name, site: site.name,
-            clusters: route.clusters.map { .init(name: $0.name, host: $0.host, port: UInt16($0.port), isTLS: $0.isEncrypted, weight: $0.weight) },
+            clusters: route.clusters.map {
+                .init(name: $0.name, host: $0.host, port: UInt16($0.port), isTLS: $0.isEncrypted, weight: $0.weight)
+            },
             failover: Self.failover(route.failover),
             payload: route.payload == .json ? .json(topicTemplate: route.topic) : .sparkplugB(group: route.group, node: route.node),
             tls: route.tls.map {

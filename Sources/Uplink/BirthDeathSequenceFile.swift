@@ -43,6 +43,7 @@ struct BirthDeathSequenceFile: Sendable {
 
     private func failure(_ operation: String) -> GatewayError {
         GatewayError(
-            .storageFailed, resource: path, operation: operation, "the birth/death sequence cannot be kept: \(String(cString: strerror(errno)))")
+            .storageFailed, resource: path, operation: operation,
+            "the birth/death sequence cannot be kept: \(String(cString: strerror(errno)))")
     }
 }

@@ -320,7 +320,8 @@ final class ClusterConnection: Sendable {
                 guard let descriptor = context.log.descriptor(of: item.batch.stream) else { continue }
                 do throws(GatewayError) {
                     let messages = try encoder.messages(
-                        for: item.batch, descriptor, isHistorical: item.isBacklog || item.isFromDisk || session.isOlder(item.batch), at: now)
+                        for: item.batch, descriptor, isHistorical: item.isBacklog || item.isFromDisk || session.isOlder(item.batch), at: now
+                    )
                     let size = messages.reduce(0) { $0 + $1.payload.count }
                     let awaited = messages.count { $0.qualityOfService > 0 }
                     guard feed.sending(item, by: index, awaited: awaited, bytes: size) else { continue }
@@ -475,8 +476,10 @@ extension LaneStatus {
 extension RouteStatus {
     /// After a connection: what troubles other clusters still, or nothing.
     fileprivate mutating func tellNewestError(keepsOthers: Bool) {
-        let newest = keepsOthers ? clusters.filter { !$0.lastError.isEmpty && $0.state != .connected && $0.name != cluster }
-            .max { ($0.lastErrorTime ?? Timestamp(nanoseconds: 0)) < ($1.lastErrorTime ?? Timestamp(nanoseconds: 0)) } : nil
+        let newest =
+            keepsOthers
+            ? clusters.filter { !$0.lastError.isEmpty && $0.state != .connected && $0.name != cluster }
+                .max { ($0.lastErrorTime ?? Timestamp(nanoseconds: 0)) < ($1.lastErrorTime ?? Timestamp(nanoseconds: 0)) } : nil
         lastError = newest?.lastError ?? []
         lastErrorTime = newest?.lastErrorTime
         retryCount = newest?.retryCount ?? 0

@@ -164,7 +164,8 @@ package struct RouteConfiguration: Sendable, Hashable {
             "documentBytesMax is \(documentBytesMax), but must be 1 to \(Self.documentBytesMax)")
         try require(
             probeInterval > .zero && recoveryTimeout > .zero && settleTime >= .zero && liveLagMax > .zero,
-            "probeInterval, recoveryTimeout and liveLagMax are \(probeInterval), \(recoveryTimeout) and \(liveLagMax), but must be positive")
+            "probeInterval, recoveryTimeout and liveLagMax are \(probeInterval), \(recoveryTimeout) and \(liveLagMax), but must be positive"
+        )
         try require(
             (1...100).contains(delivery.backlogSharePercent),
             "the backlog's share is \(delivery.backlogSharePercent) %, but must be 1 to 100 %")

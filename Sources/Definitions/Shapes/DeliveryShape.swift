@@ -21,7 +21,8 @@ enum DeliveryShape {
         "quiet hours", "A part of each day in which a route holds back.",
         [
             Field(required: "from", .text(.timeOfDay), "The time of day in UTC at which they begin."),
-            Field(required: "to", .text(.timeOfDay), "The time of day in UTC at which they end; an earlier one than from is on the next day."),
+            Field(
+                required: "to", .text(.timeOfDay), "The time of day in UTC at which they end; an earlier one than from is on the next day."),
             Field(
                 "allow", .word(QuietHoursSettings.Allowance.allCases.map(\.rawValue)), default: "live",
                 "What is sent all the same: live data, or nothing. The log keeps the rest."),

@@ -102,7 +102,8 @@ enum SiteShape {
             Field("tls", .object(tls), "Certificates; required for mqtts."),
             Field(
                 "compression", .word(RouteCompression.allCases.map(\.rawValue)), default: "none",
-                "How messages are made smaller, where that pays: gzip as Eclipse Tahu's libraries understand it; zstd for indusedge-control."),
+                "How messages are made smaller, where that pays: gzip as Eclipse Tahu's libraries understand it; zstd for indusedge-control."
+            ),
             Field("envelope", .object(EnvelopeShape.envelope), "End-to-end encryption, whatever the brokers are."),
             Field("sparkplug", .object(sparkplug), "What a Sparkplug route does beyond publishing flat metrics."),
             Field(
@@ -131,7 +132,9 @@ enum SiteShape {
             Field(
                 required: "url", .text(.brokerURL),
                 "mqtts://host:port (8883 where no port is given); mqtt:// (1883) only with plaintext: allowed."),
-            Field("weight", .integer(0...1000), default: "1", "Its share of the devices with failover: weighted; 0 takes none as long as another can."),
+            Field(
+                "weight", .integer(0...1000), default: "1",
+                "Its share of the devices with failover: weighted; 0 takes none as long as another can."),
         ])
 
     static let tls = ObjectShape(

@@ -78,6 +78,8 @@ import Testing
         route.append()
         try await route.until("acknowledged") { route.route.status.acknowledgedSamples == 8 }
         await route.stop()
+        // The broker may write its log a moment later.
+        for _ in 0..<1000 where !broker.logText.contains("Received DISCONNECT") { try await Task.sleep(for: .milliseconds(10)) }
         let log = broker.logText.split(separator: "\n").map(String.init)
         func place(_ parts: String...) throws -> Int {
             try #require(

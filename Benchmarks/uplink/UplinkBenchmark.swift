@@ -1,7 +1,7 @@
 internal import BenchmarkSignals
 internal import Foundation
 
-/// Measures the way up: how fast a backlog drains beside live data, what a sample costs on the wire, what encoding costs.
+/// Measures the way up: how fast a backlog drains beside live data, what a sample costs on the wire, what encoding, compression and encryption cost.
 @main
 struct UplinkBenchmark {
     private var samples = 86_400_000
@@ -10,7 +10,7 @@ struct UplinkBenchmark {
     private var isKept = false
     private var parts: [String] = []
 
-    private static let parts = ["drain", "size", "encode"]
+    private static let parts = ["drain", "size", "encode", "envelope"]
 
     static func main() async throws {
         guard let benchmark = UplinkBenchmark(CommandLine.arguments.dropFirst()) else {
@@ -56,6 +56,7 @@ struct UplinkBenchmark {
         switch part {
         case "drain": try await DrainMeasurement(samples: samples, devices: devices, seed: seed, isKept: isKept).run()
         case "size": try await SizeMeasurement(seed: seed).run()
+        case "envelope": try EnvelopeMeasurement(seed: seed).run()
         default: try EncodeMeasurement(seed: seed).run()
         }
     }

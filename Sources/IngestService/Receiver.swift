@@ -154,6 +154,7 @@ package actor Receiver {
     private func take(_ orders: Inbox.Orders) {
         for messages in orders.finished {
             outstanding -= 1
+            decoder.record(messages)
             for token in messages {
                 if let index = links.firstIndex(where: { $0.connection == token.connection }) { links[index].finish(token.number) }
             }
@@ -247,7 +248,8 @@ package actor Receiver {
             chunkBytes += message.payload.count
             var effects = IngestEffects()
             decoder.receive(
-                IngestMessage(topic: message.topic, payload: message.payload, token: token), at: now, utc: time.utc, into: &chunk, &effects)
+                IngestMessage(topic: message.topic, payload: message.payload, token: token, source: index), at: now, utc: time.utc,
+                into: &chunk, &effects)
             carryOut(effects)
             if chunkDeadline == nil, !chunk.isEmpty { chunkDeadline = now.advanced(by: settings.linger) }
         }

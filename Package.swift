@@ -90,7 +90,8 @@ let package = Package(
         .executableTarget(
             name: "indusedge",
             dependencies: [
-                "Telemetry", "GatewayCore", "AuditTrail", "Commissioning", "DefinitionImport", "Definitions", "Envelope", "Gateway", "Historian",
+                "Telemetry", "GatewayCore", "AuditTrail", "Commissioning", "DefinitionImport", "Definitions", "Envelope", "Gateway",
+                "Historian",
                 "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink", arguments, logging, signals,
             ],
             exclude: ["README.md"], swiftSettings: settings),
@@ -120,7 +121,9 @@ let package = Package(
         tests("Envelope", ["Telemetry", "COpenSSL", "TestKit"]),
         tests("Historian", ["Telemetry", "GatewayCore", "TestKit", "log-torture", grdb, logging], exclude: ["Golden"]),
         tests("Scoring", ["Telemetry", "PlantSimulation", "TestKit"]),
-        tests("Sparkplug", ["Telemetry", "TestKit", protobuf], exclude: ["Generated/README.md", "sparkplug_assertions.txt", "sparkplug_b.proto"]),
+        tests(
+            "Sparkplug", ["Telemetry", "TestKit", protobuf],
+            exclude: ["Generated/README.md", "sparkplug_assertions.txt", "sparkplug_b.proto"]),
         tests("Uplink", ["Telemetry", "GatewayCore", "Compression", "Envelope", "Sparkplug", "Identity", "TestKit", logging]),
         tests("MQTTProtocol", ["Telemetry", "TestKit"]),
         tests("Ingest", ["Telemetry", "GatewayCore", "Sparkplug", "TestKit"]),
@@ -150,7 +153,8 @@ let package = Package(
         .executableTarget(
             name: "uplink-bench",
             dependencies: [
-                "Telemetry", "GatewayCore", "Historian", "Sparkplug", "Uplink", "Identity", "Definitions", "PlantSimulation", "BenchmarkSignals",
+                "Telemetry", "GatewayCore", "Historian", "Sparkplug", "Uplink", "Identity", "Definitions", "PlantSimulation",
+                "BenchmarkSignals",
                 logging,
             ], path: "Benchmarks/uplink", swiftSettings: settings),
         .executableTarget(

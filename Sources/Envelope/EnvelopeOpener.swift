@@ -116,7 +116,8 @@ package final class EnvelopeOpener: Sendable {
         }
         guard message.signatureAlgorithm == suite.signatureAlgorithm else {
             throw EnvelopeRefusal(
-                .unsupported, "the signature's algorithm is \(message.signatureAlgorithm), the suite \(suite.rawValue) has \(suite.signatureAlgorithm)")
+                .unsupported,
+                "the signature's algorithm is \(message.signatureAlgorithm), the suite \(suite.rawValue) has \(suite.signatureAlgorithm)")
         }
         guard let key = gateway.keys.first(where: { $0.identifier == message.signer && $0.curve == suite.curve }) else {
             throw EnvelopeRefusal(

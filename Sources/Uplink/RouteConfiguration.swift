@@ -99,6 +99,8 @@ package struct RouteConfiguration: Sendable, Hashable {
     package var settleTime: Duration
     /// Data older than this no longer counts as fresh: the live lane begins anew, and what has piled up follows as backlog.
     package var liveLagMax: Duration
+    /// Where the route keeps small numbers over restarts; `nil` to forget them.
+    package var stateFolder: String?
     /// What is done to messages before they leave.
     package var form = MessageForm()
 

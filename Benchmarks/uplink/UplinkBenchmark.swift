@@ -1,7 +1,7 @@
 internal import BenchmarkSignals
 internal import Foundation
 
-/// Measures the way up: how fast a backlog drains beside live data, what a sample costs on the wire, what encoding costs.
+/// Measures the way up: how fast a backlog drains beside live data, what a sample costs on the wire, what encoding, compression and encryption cost.
 @main
 struct UplinkBenchmark {
     private var samples = 86_400_000
@@ -11,7 +11,7 @@ struct UplinkBenchmark {
     private var parts: [String] = []
 
     private static let parts =
-        ["drain", "size", "encode", "receive"] + BenchmarkDatabase.Kind.allCases.map { "receive-\($0.rawValue)" }
+        ["drain", "size", "encode", "envelope", "receive"] + BenchmarkDatabase.Kind.allCases.map { "receive-\($0.rawValue)" }
 
     static func main() async throws {
         guard let benchmark = UplinkBenchmark(CommandLine.arguments.dropFirst()) else {
@@ -60,6 +60,7 @@ struct UplinkBenchmark {
             let database = BenchmarkDatabase.Kind(rawValue: String(part.dropFirst("receive-".count)))
             try await ReceiveMeasurement(samples: samples, devices: devices, seed: seed, database: database).run()
         case "size": try await SizeMeasurement(seed: seed).run()
+        case "envelope": try EnvelopeMeasurement(seed: seed).run()
         default: try EncodeMeasurement(seed: seed).run()
         }
     }

@@ -80,14 +80,50 @@ package struct IngestDecoder: Sendable {
     private var documents = JSONDocumentReader()
     private var waiting: [NodeID: Waiting] = [:]
     private var heldBytes = 0
+    /// The envelopes; `nil` for a receiving end without keys.
+    private var sealed: SealedMessages?
 
-    package init(pattern: TopicPattern, filter: DuplicateFilter = DuplicateFilter()) {
+    package init(pattern: TopicPattern, filter: DuplicateFilter = DuplicateFilter(), sealed: SealedMessages? = nil) {
         self.pattern = pattern
         self.filter = filter
+        self.sealed = sealed
     }
 
-    /// Takes a message in.
+    /// Takes a message in, out of its envelope if it is in one.
     package mutating func receive(
+        _ message: IngestMessage, at now: MonotonicInstant, utc: Timestamp, into chunk: inout SampleChunk, _ effects: inout IngestEffects
+    ) {
+        guard sealed != nil, Self.carriesData(message.topic), let outcome = sealed?.open(message) else {
+            return read(message, at: now, utc: utc, into: &chunk, &effects)
+        }
+        if let sealed { counters.envelopes = sealed.counters }
+        switch outcome {
+        case .message(let inner): read(inner, at: now, utc: utc, into: &chunk, &effects)
+        case .known:
+            counters.messages += 1
+            counters.messageBytes += UInt64(message.payload.count)
+            counters.duplicateMessages += 1
+            finish(message, &chunk)
+        case .refused(let reason):
+            counters.messages += 1
+            counters.messageBytes += UInt64(message.payload.count)
+            refuse(message, reason, &effects)
+        }
+    }
+
+    /// Whether it is no command and no state of a host, which never come in envelopes.
+    private static func carriesData(_ topic: String) -> Bool {
+        if topic.hasPrefix("\(SparkplugTopic.namespace)/STATE/") { return false }
+        switch SparkplugTopic(topic)?.type {
+        case .nodeCommand, .deviceCommand: return false
+        default: return true
+        }
+    }
+
+    /// Messages are where they belong, so that what comes again of them is a repetition.
+    package mutating func record(_ messages: [MessageToken]) { sealed?.record(messages) }
+
+    private mutating func read(
         _ message: IngestMessage, at now: MonotonicInstant, utc: Timestamp, into chunk: inout SampleChunk, _ effects: inout IngestEffects
     ) {
         if let topic = SparkplugTopic(message.topic) {
@@ -187,7 +223,8 @@ extension IngestDecoder {
         let firstText = chunk.texts.count
         do throws(GatewayError) {
             let gateway = try catalog.index(ofGateway: site)
-            let batch = try documents.read(message.payload, gateway: gateway, catalog: &catalog, into: &chunk)
+            let payload = try PayloadUnpacker.document(message.payload)
+            let batch = try documents.read(payload, gateway: gateway, catalog: &catalog, into: &chunk)
             take(batch, message, firstText, &chunk)
         } catch {
             refuse(message, error.message, &effects)
@@ -210,7 +247,10 @@ extension IngestDecoder {
     ) {
         let id = NodeID(topic, message)
         do throws(GatewayError) {
-            let payload = try SparkplugPayload(decoding: message.payload)
+            var payload = try SparkplugPayload(decoding: message.payload)
+            if PayloadUnpacker.isCompressed(payload.uuid) {
+                payload = try SparkplugPayload(decoding: try PayloadUnpacker.inner(of: message.payload))
+            }
             let epoch = payload.uuid.flatMap { UInt32($0) }
             var sender = try sender(id)
             defer { senders[id] = sender }
@@ -259,12 +299,21 @@ extension IngestDecoder {
                 message, "the payload has \(message.payload.count) bytes, at most \(SparkplugPayload.payloadBytesMax) are read", &effects)
             return nil
         }
-        guard let envelope = SparkplugDataReader.envelope(of: message.payload) else {
+        guard var envelope = SparkplugDataReader.envelope(of: message.payload) else {
             refuse(message, "the payload is not protobuf", &effects)
             return nil
         }
         let id = NodeID(topic, message)
         do throws(GatewayError) {
+            var payload = message.payload
+            if PayloadUnpacker.isCompressed(envelope.uuid) {
+                payload = try PayloadUnpacker.inner(of: payload)
+                guard let inner = SparkplugDataReader.envelope(of: payload) else {
+                    refuse(message, "the payload inside of the compressed one is not protobuf", &effects)
+                    return nil
+                }
+                envelope = inner
+            }
             var sender = try sender(id)
             defer { senders[id] = sender }
             let own = envelope.uuid.flatMap { Self.key($0, sender.gateway) }
@@ -281,7 +330,7 @@ extension IngestDecoder {
             let first = chunk.samples.count
             let firstText = chunk.texts.count
             let outcome = SparkplugDataReader.read(
-                message.payload, &sender, generation: generation, device: topic.device, isForeign: own == nil,
+                payload, &sender, generation: generation, device: topic.device, isForeign: own == nil,
                 payloadTime: envelope.timestamp, into: &chunk)
             switch outcome {
             case .samples: take(.init(key: key, samples: first..<chunk.samples.count), message, firstText, &chunk)

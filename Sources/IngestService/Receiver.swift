@@ -154,6 +154,7 @@ package actor Receiver {
     private func take(_ orders: Inbox.Orders) {
         for messages in orders.finished {
             outstanding -= 1
+            decoder.record(messages)
             for token in messages {
                 if let index = links.firstIndex(where: { $0.connection == token.connection }) { links[index].finish(token.number) }
             }

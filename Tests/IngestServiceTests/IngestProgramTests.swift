@@ -197,6 +197,9 @@ import Testing
             ["--database", "influxdb", "--url", "http://h", "--broker", "mqtt://u:p@h:8883"],
             ["--database", "influxdb", "--url", "http://h", "--broker", "tcp://h:8883"],
             ["--database", "influxdb", "--url", "http://h", "--database-password-file", "/nonexistent"],
+            ["--database", "influxdb", "--url", "http://h", "--envelope-key", "/k"],
+            ["--database", "influxdb", "--url", "http://h", "--allow-plain"],
+            ["--database", "influxdb", "--url", "http://h", "--envelope-key", "/k", "--cluster", "c", "--gateway-keys", "/nonexistent"],
         ])
     func refusedCommandLines(_ arguments: [String]) async throws {
         let brokers = arguments.contains("--broker") ? [] : ["--broker", "mqtt://127.0.0.1:1"]

@@ -14,8 +14,8 @@ struct Bench {
     var now = MonotonicInstant(nanoseconds: 1_000_000_000)
     var nextToken: UInt64 = 0
 
-    init(filter: DuplicateFilter = DuplicateFilter()) throws {
-        decoder = IngestDecoder(pattern: try TopicPattern(TopicPattern.standard), filter: filter)
+    init(filter: DuplicateFilter = DuplicateFilter(), sealed: SealedMessages? = nil) throws {
+        decoder = IngestDecoder(pattern: try TopicPattern(TopicPattern.standard), filter: filter, sealed: sealed)
     }
 
     mutating func receive(_ topic: String, _ payload: [UInt8], from source: Int = 0) {

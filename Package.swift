@@ -151,7 +151,7 @@ let package = Package(
             name: "uplink-bench",
             dependencies: [
                 "Telemetry", "GatewayCore", "Compression", "Envelope", "Historian", "Sparkplug", "Uplink", "Identity", "Definitions",
-                "PlantSimulation", "BenchmarkSignals", logging,
+                "PlantSimulation", "BenchmarkSignals", "Ingest", "IngestService", logging,
             ], path: "Benchmarks/uplink", swiftSettings: settings),
         .executableTarget(
             name: "log-bench", dependencies: ["Telemetry", "GatewayCore", "Historian", "BenchmarkSignals", logging],

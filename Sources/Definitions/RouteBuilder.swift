@@ -3,6 +3,8 @@ struct RouteBuilder {
     let file: String
     /// The site's name: default of group and node.
     let site: String
+    /// The scan groups of the devices.
+    var scanGroups: Set<String> = []
     private(set) var diagnostics: [Diagnostic] = []
 
     init(file: String, site: String) {
@@ -39,7 +41,8 @@ struct RouteBuilder {
         let delivery = buildDelivery(source)
         guard let name = source.text("name"), let payload = source.text("payload").flatMap(Route.Payload.init(rawValue:)),
             let failover = source.text("failover").flatMap(Route.Failover.init(rawValue:)), let inFlight = source.integer("inFlight"),
-            let keepAlive = source.duration("keepAlive"), let delivery
+            let keepAlive = source.duration("keepAlive"), let probeInterval = source.duration("probeInterval"),
+            let recoveryTimeout = source.duration("recoveryTimeout"), let delivery
         else { return nil }
         var route = Route(
             name: name, payload: payload, group: source.text("group") ?? site, node: source.text("node") ?? site,
@@ -63,6 +66,8 @@ struct RouteBuilder {
             if let settings = builder.build(mqtt, payload: payload) { route.mqtt = settings }
             diagnostics += builder.diagnostics
         }
+        route.probeInterval = probeInterval
+        route.recoveryTimeout = recoveryTimeout
         buildSparkplug(source, &route)
         return route
     }
@@ -85,7 +90,13 @@ struct RouteBuilder {
         guard let delivery = source.object("delivery") else { return source.isAbsent("delivery") ? DeliverySettings() : nil }
         var builder = DeliveryBuilder(file: file)
         defer { diagnostics += builder.diagnostics }
-        return builder.build(delivery)
+        let settings = builder.build(delivery)
+        for group in settings?.alarmGroups ?? [] where !scanGroups.contains(group) {
+            report(
+                delivery, "alarmGroups", "no device has a scan group '\(group)'", severity: .warning, value: group,
+                suggestion: nearestName(to: group, among: scanGroups.sorted()).map { "did you mean '\($0)'?" })
+        }
+        return settings
     }
 
     private mutating func buildClusters(_ source: ObjectValue) -> [Cluster] {
@@ -108,12 +119,23 @@ struct RouteBuilder {
                 Cluster(name: name, host: address.host, port: address.port, isEncrypted: address.isEncrypted, weight: weight))
         }
         diagnostics += names.diagnostics
-        if let weighted, let failover = source.text("failover"), failover != Route.Failover.weighted.rawValue {
-            report(
-                weighted, "weight", "weight has no effect with failover '\(failover)'", severity: .warning,
-                suggestion: "say failover: weighted to spread devices by weight")
+        if let weighted, let failover = source.text("failover").flatMap(Route.Failover.init(rawValue:)) {
+            checkWeight(of: weighted, failover)
         }
         return clusters
+    }
+
+    /// A weight where clusters are not chosen by it.
+    private mutating func checkWeight(of cluster: ObjectValue, _ failover: Route.Failover) {
+        let rule: String
+        switch failover {
+        case .weighted, .latencyAware: return
+        case .ordered: rule = "takes the clusters in their order"
+        case .mirror: rule = "gives everything to each cluster"
+        }
+        report(
+            cluster, "weight", "failover '\(failover.rawValue)' \(rule), whatever their weight", severity: .warning,
+            suggestion: "say failover: weighted to spread devices by weight")
     }
 
     private mutating func buildTLS(_ source: ObjectValue) -> TLSSettings? {

@@ -40,14 +40,16 @@ struct RouteEnvelopeBuilder {
     /// - Parameter clusters: the names of the route's clusters.
     mutating func build(_ source: ObjectValue, clusters: [String]) -> RouteEnvelope? {
         var recipients: [String: [String]] = [:]
-        for recipient in source.objects("recipients") {
+        let listed = source.objects("recipients")
+        for recipient in listed {
             guard let key = recipient.text("key") else { continue }
             let path = FilePath.resolve(key, besideFile: file)
             var names = clusters
             if let cluster = recipient.text("cluster") {
                 guard clusters.contains(cluster) else {
                     report(
-                        recipient, "cluster", "the route has no cluster '\(cluster)'", value: cluster, allowed: clusters.joined(separator: ", "),
+                        recipient, "cluster", "the route has no cluster '\(cluster)'", value: cluster,
+                        allowed: clusters.joined(separator: ", "),
                         suggestion: nearestName(to: cluster, among: clusters).map { "did you mean '\($0)'?" })
                     continue
                 }
@@ -62,13 +64,15 @@ struct RouteEnvelopeBuilder {
         }
         for cluster in clusters {
             let count = recipients[cluster]?.count ?? 0
-            if count == 0 {
+            // A list that is empty or missing was reported as such.
+            if count == 0, !listed.isEmpty {
                 report(
                     source, "recipients", "cluster '\(cluster)' has no recipient, and nobody behind it could read anything",
                     suggestion: "add {cluster: \(cluster), key: …}")
             } else if count > RouteEnvelopeBuilder.recipientsMax {
                 report(
-                    source, "recipients", "cluster '\(cluster)' has \(count) recipients", allowed: "at most \(RouteEnvelopeBuilder.recipientsMax)")
+                    source, "recipients", "cluster '\(cluster)' has \(count) recipients",
+                    allowed: "at most \(RouteEnvelopeBuilder.recipientsMax)")
             }
         }
         guard let suite = source.text("suite").flatMap(RouteEnvelope.Suite.init(rawValue:)), let key = source.text("signingKey"),

@@ -48,7 +48,8 @@ struct COSEMessage {
     /// Throws an `EnvelopeRefusal` with reason `malformed`, `oversized` or `unsupported`.
     init(_ bytes: [UInt8]) throws(EnvelopeRefusal) {
         guard bytes.count <= EnvelopeLimits.envelopeBytesMax else {
-            throw EnvelopeRefusal(.oversized, "the envelope has \(bytes.count) bytes, at most \(EnvelopeLimits.envelopeBytesMax) are accepted")
+            throw EnvelopeRefusal(
+                .oversized, "the envelope has \(bytes.count) bytes, at most \(EnvelopeLimits.envelopeBytesMax) are accepted")
         }
         self.bytes = bytes
         var reader = CBORReader(bytes)
@@ -172,7 +173,9 @@ private struct Parameters {
     }
 
     private static func expect(_ expected: Int64, _ actual: Int64, _ what: String) throws(EnvelopeRefusal) {
-        guard actual == expected else { throw EnvelopeRefusal(.unsupported, "the ephemeral key has \(actual), expected \(expected) (\(what))") }
+        guard actual == expected else {
+            throw EnvelopeRefusal(.unsupported, "the ephemeral key has \(actual), expected \(expected) (\(what))")
+        }
     }
 
     func requiredAlgorithm(_ what: String) throws(EnvelopeRefusal) -> Int64 {

@@ -120,7 +120,8 @@ struct ContentCipher: ~Copyable {
     }
 
     /// HMAC-SM3 over the additional data, which tells its own length, and the ciphertext.
-    private func sm3(_ additional: [UInt8], _ ciphertext: UnsafeRawBufferPointer, into tag: UnsafeMutablePointer<UInt8>?) throws(CryptoFailure)
+    private func sm3(_ additional: [UInt8], _ ciphertext: UnsafeRawBufferPointer, into tag: UnsafeMutablePointer<UInt8>?)
+        throws(CryptoFailure)
     {
         var message = [UInt8]()
         message.reserveCapacity(additional.count + ciphertext.count)

@@ -96,7 +96,8 @@ extension EnvelopeIdentity {
         let count = try reader.array("the envelope's header", 1...16)
         let version = try reader.unsigned("the version")
         guard version == EnvelopeIdentity.version, count == 9 else {
-            throw EnvelopeRefusal(.unsupported, "version \(version) with \(count) fields, expected version \(EnvelopeIdentity.version) with 9")
+            throw EnvelopeRefusal(
+                .unsupported, "version \(version) with \(count) fields, expected version \(EnvelopeIdentity.version) with 9")
         }
         let names = 1...EnvelopeLimits.nameBytesMax
         let gateway = try reader.text("the gateway's name", names)
@@ -112,7 +113,8 @@ extension EnvelopeIdentity {
         let identifier = try reader.byteString("the session", identifierBytes...identifierBytes)
         return (
             EnvelopeSession(
-                gateway: gateway, route: route, cluster: cluster, epoch: UInt32(epoch), generation: UInt32(generation), startedAt: startedAt,
+                gateway: gateway, route: route, cluster: cluster, epoch: UInt32(epoch), generation: UInt32(generation),
+                startedAt: startedAt,
                 identifier: Array(reader.bytes[identifier])), known
         )
     }

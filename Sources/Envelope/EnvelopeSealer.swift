@@ -64,7 +64,8 @@ package final class EnvelopeSealer: Sendable {
         self.period = period
         loadKeys = keys
         for name in [gateway, route, cluster] {
-            guard (1...EnvelopeLimits.nameBytesMax).contains(name.utf8.count), !name.utf8.contains(where: { "/+#\0".utf8.contains($0) }) else {
+            guard (1...EnvelopeLimits.nameBytesMax).contains(name.utf8.count), !name.utf8.contains(where: { "/+#\0".utf8.contains($0) })
+            else {
                 throw GatewayError(
                     .configurationInvalid, resource: "envelope", operation: "configure",
                     "the name “\(name)” has \(name.utf8.count) bytes, but 1 to \(EnvelopeLimits.nameBytesMax) without / + # are needed")
@@ -145,7 +146,9 @@ package final class EnvelopeSealer: Sendable {
         guard state.current != nil else { throw CryptoFailure("find the content key") }
         state.current?.counter += 1
         let counter = state.current?.counter ?? 0
-        guard let session = state.current?.session, let recipients = state.current?.recipients else { throw CryptoFailure("find the session") }
+        guard let session = state.current?.session, let recipients = state.current?.recipients else {
+            throw CryptoFailure("find the session")
+        }
         let nonce = EnvelopeIdentity.nonce(counter)
         let signer = state.keys.signing
         let protected = contentHeader(EnvelopeIdentity(session: session, kind: kind, counter: counter), nonce)

@@ -111,7 +111,8 @@ enum KeyTransport {
         var count = COSEMessage.wrappedKeyBytes.upperBound
         var wrapped = [UInt8](repeating: 0, count: count)
         try succeed(
-            EVP_PKEY_encrypt(context.pointer, &wrapped, &count, contentKey.pointer, contentKey.bytes.count), "encrypt the content key with SM2")
+            EVP_PKEY_encrypt(context.pointer, &wrapped, &count, contentKey.pointer, contentKey.bytes.count),
+            "encrypt the content key with SM2")
         return Array(wrapped.prefix(count))
     }
 

@@ -37,6 +37,10 @@ struct RouteFactory: Sendable {
             allowsCommands: route.allowsCommands, stateFolder: site.log.path + "/sparkplug")
         configuration.form = form(of: route)
         configuration.mqtt = Self.settings(route.mqtt)
+        configuration.stateFolder = site.log.path + "/routes"
+        configuration.probeInterval = route.probeInterval
+        configuration.recoveryTimeout = route.recoveryTimeout
+        configuration.liveLagMax = route.delivery.liveWithin
         let prepared = try Uplink.Route(
             configuration: configuration, log: log, time: time, logger: logger, commands: writes)
         prepared.register(streams: streams)
@@ -85,6 +89,6 @@ struct RouteFactory: Sendable {
             bytesPerSecond: settings.rateLimit, backlogBytesPerSecond: settings.backlogRate, backlogSharePercent: settings.backlogShare,
             quietHours: settings.quietHours.map {
                 QuietHours(startMinute: $0.start, endMinute: $0.end, allows: $0.allows == .live ? .live : .nothing)
-            }, bytesPerDay: settings.dailyLimit)
+            }, bytesPerDay: settings.dailyLimit, alarmGroups: Set(settings.alarmGroups))
     }
 }

@@ -11,7 +11,8 @@ internal import Telemetry
 final class ClusterConnection: Sendable {
     enum Outcome {
         case notConnected(any Error)
-        case lost(any Error, after: Duration)
+        /// `wasSilent`: it was given up, because the broker answered nothing any more.
+        case lost(any Error, after: Duration, wasSilent: Bool)
         /// To be connected to at once: ended in order for new certificates, or refused with them while older ones are still good.
         case again
     }
@@ -159,7 +160,7 @@ final class ClusterConnection: Sendable {
             .connectionLost, resource: configuration.resource, operation: "connection", "the connection ended", time: time.utc)
         // Not a trouble of the network that would be gone after a while: the next cluster is tried at once.
         if session.state.withLock({ $0.isHostOffline }) { return .notConnected(session.error ?? lost) }
-        return .lost(session.error ?? lost, after: since.duration(to: time.now))
+        return .lost(session.error ?? lost, after: since.duration(to: time.now), wasSilent: session.state.withLock { $0.wasSilent })
     }
 
     private func didNotConnect(_ feed: LogFeed, _ error: any Error) -> Outcome {
@@ -304,6 +305,7 @@ final class ClusterConnection: Sendable {
             pause = configuration.probeInterval
             guard let silence = feed.probe(index, askedAt: session.askedAt) else { continue }
             session.state.withLock {
+                $0.wasSilent = true
                 $0.error = GatewayError(
                     .timedOut, resource: "\(configuration.resource), cluster \(cluster.name) (\(cluster.address))", operation: "publish",
                     "no answer for \(Int(silence.inSeconds)) s, though messages or a question wait for one", time: time.utc)

@@ -105,6 +105,8 @@ package struct RouteConfiguration: Sendable, Hashable {
     package var liveLagMax: Duration
     /// How often the certificates and keys are looked at while a connection stands.
     package var identityInterval = Duration.seconds(10)
+    /// Where the route keeps small numbers over restarts; `nil` to forget them.
+    package var stateFolder: String?
     /// What is done to messages before they leave.
     package var form = MessageForm()
 

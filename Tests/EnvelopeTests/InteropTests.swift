@@ -30,7 +30,9 @@ import Testing
         let keys = EnvelopeKeys(
             signing: try EnvelopePrivateKey(file: "\(folder.path)/signing.key"),
             // Another recipient comes first: the foreign reader has to find its own.
-            recipients: [try EnvelopePrivateKey.generate(suite.curve).publicKey(), try EnvelopePublicKey(file: "\(folder.path)/recipient.pub")])
+            recipients: [
+                try EnvelopePrivateKey.generate(suite.curve).publicKey(), try EnvelopePublicKey(file: "\(folder.path)/recipient.pub"),
+            ])
         let sealer = try EnvelopeSealer(
             suite: suite, gateway: "gateway-1", route: "central", cluster: "east", epoch: 7, period: .seconds(3600)
         ) { () throws(GatewayError) in keys }
@@ -40,12 +42,15 @@ import Testing
             let payload = [UInt8](repeating: UInt8(number), count: number * 17)
             let batch = number == 1 ? nil : EnvelopeBatchKey(epoch: 7, stream: 2, sequence: UInt64(number) << 33)
             let kind: EnvelopeKind = number == 1 ? .birth : .data
-            let bytes = try sealer.seal(kind, topic: "spBv1.0/g/DDATA/gateway-1/d\(number)", payload: payload, batch: batch, at: TestPair.time).bytes
+            let bytes = try sealer.seal(
+                kind, topic: "spBv1.0/g/DDATA/gateway-1/d\(number)", payload: payload, batch: batch, at: TestPair.time
+            ).bytes
             files.append("\(folder.path)/\(number).envelope")
             try Data(bytes).write(to: URL(fileURLWithPath: "\(folder.path)/\(number).envelope"))
             expected.append(
                 Report(
-                    gateway: "gateway-1", cluster: "east", kind: Int(kind.rawValue), counter: number, topic: "spBv1.0/g/DDATA/gateway-1/d\(number)",
+                    gateway: "gateway-1", cluster: "east", kind: Int(kind.rawValue), counter: number,
+                    topic: "spBv1.0/g/DDATA/gateway-1/d\(number)",
                     batch: batch.map { [Int($0.epoch), Int($0.stream), Int($0.sequence)] }, payload: hexadecimal(payload)))
         }
         let process = try ForeignProcess(Checkout.python, [Checkout.peer("envelope_peer.py"), "open", folder.path, suite.rawValue] + files)

@@ -27,7 +27,9 @@ import Testing
         #expect(reason { try other.open(try pair.seal()) } == .unknownGateway)
     }
 
-    @Test(arguments: EnvelopeSuite.allCases) func `an envelope for a key that was put away is refused as such`(_ suite: EnvelopeSuite) throws {
+    @Test(arguments: EnvelopeSuite.allCases) func `an envelope for a key that was put away is refused as such`(_ suite: EnvelopeSuite)
+        throws
+    {
         let pair = try TestPair(suite)
         let gateways = [TrustedGateway(name: "gateway-1", keys: [try pair.signing.publicKey()])]
         let newOnly = try EnvelopeOpener(cluster: "east", keys: [.generate(suite.curve)], gateways: gateways)

@@ -5,13 +5,17 @@ import Testing
 @testable import Envelope
 
 @Suite struct ReplayTests {
-    private static func session(epoch: UInt32 = 1, generation: UInt32 = 0, startedAt: Int64 = 1000, identifier: UInt8 = 1) -> EnvelopeSession {
+    private static func session(epoch: UInt32 = 1, generation: UInt32 = 0, startedAt: Int64 = 1000, identifier: UInt8 = 1)
+        -> EnvelopeSession
+    {
         EnvelopeSession(
             gateway: "gateway-1", route: "central", cluster: "east", epoch: epoch, generation: generation, startedAt: startedAt,
             identifier: [UInt8](repeating: identifier, count: 8))
     }
 
-    private static func envelope(_ counter: UInt64, _ kind: EnvelopeKind = .data, in session: EnvelopeSession = session()) -> EnvelopeIdentity {
+    private static func envelope(_ counter: UInt64, _ kind: EnvelopeKind = .data, in session: EnvelopeSession = session())
+        -> EnvelopeIdentity
+    {
         EnvelopeIdentity(session: session, kind: kind, counter: counter)
     }
 
@@ -81,10 +85,12 @@ import Testing
         var highest: UInt64 = 0
         for _ in 0..<50_000 {
             let behind = UInt64.random(in: 0...UInt64(ReplayGuard.windowBits + 500), using: &generator)
-            let counter = Bool.random(using: &generator) ? highest + UInt64.random(in: 1...40, using: &generator) : highest - min(behind, highest)
+            let counter =
+                Bool.random(using: &generator) ? highest + UInt64.random(in: 1...40, using: &generator) : highest - min(behind, highest)
             guard counter > 0 else { continue }
             let expected: EnvelopeFreshness =
-                counter <= highest && highest - counter >= UInt64(ReplayGuard.windowBits) ? .late : known.contains(counter) ? .duplicate : .new
+                counter <= highest && highest - counter >= UInt64(ReplayGuard.windowBits)
+                ? .late : known.contains(counter) ? .duplicate : .new
             let freshness = try replay.judge(ReplayTests.envelope(counter))
             #expect(freshness == expected)
             if freshness == expected, Bool.random(using: &generator) {

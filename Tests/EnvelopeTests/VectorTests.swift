@@ -21,7 +21,8 @@ import Testing
         let cipher = try ContentCipher(.chacha20poly1305, key: key)
         let text = "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen would be it."
         let sealed = try cipher.seal(
-            Array(text.utf8), nonce: VectorTests.bytes("070000004041424344454647"), additional: VectorTests.bytes("50515253c0c1c2c3c4c5c6c7"))
+            Array(text.utf8), nonce: VectorTests.bytes("070000004041424344454647"),
+            additional: VectorTests.bytes("50515253c0c1c2c3c4c5c6c7"))
         #expect(sealed.prefix(16) == VectorTests.bytes("d31a8d34648e60db7b86afbc53ef7ec2")[...])
         #expect(sealed.suffix(16) == VectorTests.bytes("1ae10b594f09e26a7e902ecbd0600691")[...])
     }
@@ -61,11 +62,13 @@ import Testing
 
     @Test func `GM/T 0003.5-2012, A.2: an SM2 signature of the recommended curve`() throws {
         let point = VectorTests.bytes(
-            "04 09f9df311e5421a150dd7d161e4bc5c672179fad1833fc076bb08ff356f35020 ccea490ce26775a52dc6ea718cc1aa600aed05fbf35e084a6632f6072da9ad13")
+            "04 09f9df311e5421a150dd7d161e4bc5c672179fad1833fc076bb08ff356f35020 ccea490ce26775a52dc6ea718cc1aa600aed05fbf35e084a6632f6072da9ad13"
+        )
         let key = try EnvelopePublicKey(
             pem: VectorTests.pem(VectorTests.bytes("3059301306072a8648ce3d020106082a811ccf5501822d034200") + point), name: "example")
         let signature = VectorTests.bytes(
-            "f5a03b0648d2c4630eeac513e1bb81a15944da3827d5b74143ac7eaceee720b3 b1b6aa29df212fd8763182bc0d421ca1bb9038fd1f7f42d4840b69c485bbc1aa")
+            "f5a03b0648d2c4630eeac513e1bb81a15944da3827d5b74143ac7eaceee720b3 b1b6aa29df212fd8763182bc0d421ca1bb9038fd1f7f42d4840b69c485bbc1aa"
+        )
         let isGenuine = try Signature.isGenuine(signature[...], over: Array("message digest".utf8), [][...], by: key)
         #expect(isGenuine)
         let isOther = try Signature.isGenuine(signature[...], over: Array("message digesu".utf8), [][...], by: key)
@@ -74,7 +77,8 @@ import Testing
 
     @Test func `RFC 8949, appendix A: heads and their shortest form`() throws {
         let integers: [(Int64, String)] = [
-            (0, "00"), (23, "17"), (24, "1818"), (100, "1864"), (1000, "1903e8"), (1_000_000, "1a000f4240"), (1_000_000_000_000, "1b000000e8d4a51000"),
+            (0, "00"), (23, "17"), (24, "1818"), (100, "1864"), (1000, "1903e8"), (1_000_000, "1a000f4240"),
+            (1_000_000_000_000, "1b000000e8d4a51000"),
             (-1, "20"), (-10, "29"), (-100, "3863"), (-1000, "3903e7"),
         ]
         for (value, encoded) in integers {
@@ -94,12 +98,14 @@ import Testing
     }
 
     @Test func `RFC 9053, 5.2: the context of the key derivation`() {
-        #expect(hexadecimal(COSEStructure.keyDerivation(protected: [0xA1, 0x01, 0x38, 0x1E])) == "842483f6f6f683f6f6f682190100" + "44a101381e")
+        #expect(
+            hexadecimal(COSEStructure.keyDerivation(protected: [0xA1, 0x01, 0x38, 0x1E])) == "842483f6f6f683f6f6f682190100" + "44a101381e")
     }
 
     @Test func `RFC 9052, 4.4 and 5.3: what is signed and authenticated`() {
         let signed = COSEStructure.signaturePrefix(protected: [0xA1, 0x01, 0x26], payloadBytes: 20)
-        #expect(hexadecimal(signed) == "846a5369676e61747572653143a10126581e" + hexadecimal(Array(COSEStructure.signatureDomain.utf8)) + "54")
+        #expect(
+            hexadecimal(signed) == "846a5369676e61747572653143a10126581e" + hexadecimal(Array(COSEStructure.signatureDomain.utf8)) + "54")
         let authenticated = COSEStructure.encryption(protected: [0xA1, 0x01, 0x03], signer: [1, 2])
         let additional = "82781c" + hexadecimal(Array(COSEStructure.contentDomain.utf8)) + "420102"
         #expect(hexadecimal(authenticated) == "8367456e637279707443a101035822" + additional)

@@ -48,6 +48,7 @@ class Node:
         self.alive = False
         self.seq = None
         self.bd_seq = None
+        self.unborn = set()  # bdSeq of connections that died before their birth
         self.aliases = {}  # alias → (device, name)
         self.types = {}  # (device, name) → name of the data type
         self.devices = set()
@@ -117,6 +118,10 @@ class Checker:
                 self.violation(topic, "an NDEATH has no seq")
             if bd_seq is None:
                 self.violation(topic, "the NDEATH has no bdSeq")
+            elif node.bd_seq is not None and 0 < (bd_seq - node.bd_seq) % 256 < 128:
+                # A later connection that broke before its birth: hosts pass over its death, and no birth may have its number any more.
+                node.unborn.add(bd_seq)
+                return
             elif node.bd_seq is not None and bd_seq != node.bd_seq:
                 self.violation(topic, f"bdSeq is {bd_seq}, expected {node.bd_seq} as in the birth")
             node.alive, node.devices = False, set()
@@ -139,6 +144,8 @@ class Checker:
             seq, known = node.seq, node.bd_seq
             if known is not None and known == bd_seq and not node.alive:
                 self.violation(topic, f"bdSeq is {bd_seq} again after a death, expected another")
+            if bd_seq in node.unborn:
+                self.violation(topic, f"bdSeq is {bd_seq}, whose death came before")
             node.__init__()
             node.alive, node.seq, node.bd_seq = True, seq, bd_seq
         elif not node.alive:

@@ -17,6 +17,10 @@ package struct TLSClient: ChannelSecuring {
         case tls13 = "1.3"
     }
 
+    /// Of TLS 1.2 only what has forward secrecy and authenticates what it encrypts: no NULL, and no HMAC with MD5 or SHA-1 (Modbus/TCP
+    /// Security V3.6, R-14, R-37, R-50, R-51, R-53).
+    private static let tls12Ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
     private let ca: String
     private let certificate: String
     private let key: String
@@ -55,6 +59,7 @@ package struct TLSClient: ChannelSecuring {
         }
         try require(
             copenssl_set_oldest_version(context, oldestVersion == .tls12 ? TLS1_2_VERSION : TLS1_3_VERSION) == 1, host, "prepare TLS")
+        try require(SSL_CTX_set_cipher_list(context, TLSClient.tls12Ciphers) == 1, host, "prepare TLS")
         try require(SSL_CTX_load_verify_locations(context, ca, nil) == 1, ca, "load authorities")
         try require(SSL_CTX_use_certificate_chain_file(context, certificate) == 1, certificate, "load certificate")
         try require(SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) == 1, key, "load key")

@@ -10,7 +10,8 @@ struct UplinkBenchmark {
     private var isKept = false
     private var parts: [String] = []
 
-    private static let parts = ["drain", "size", "encode", "envelope"]
+    private static let parts =
+        ["drain", "size", "encode", "envelope", "receive"] + BenchmarkDatabase.Kind.allCases.map { "receive-\($0.rawValue)" }
 
     static func main() async throws {
         guard let benchmark = UplinkBenchmark(CommandLine.arguments.dropFirst()) else {
@@ -55,6 +56,9 @@ struct UplinkBenchmark {
     private func measure(_ part: String) async throws {
         switch part {
         case "drain": try await DrainMeasurement(samples: samples, devices: devices, seed: seed, isKept: isKept).run()
+        case let part where part.hasPrefix("receive"):
+            let database = BenchmarkDatabase.Kind(rawValue: String(part.dropFirst("receive-".count)))
+            try await ReceiveMeasurement(samples: samples, devices: devices, seed: seed, database: database).run()
         case "size": try await SizeMeasurement(seed: seed).run()
         case "envelope": try EnvelopeMeasurement(seed: seed).run()
         default: try EncodeMeasurement(seed: seed).run()

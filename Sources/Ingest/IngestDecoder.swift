@@ -23,8 +23,8 @@ package struct IngestMessage: Sendable {
 package struct IngestEffects: Sendable {
     /// Messages that nothing can be made of, and why: for the folder of what was set aside.
     package var refused: [(message: IngestMessage, reason: String)] = []
-    /// What is to be published, at QoS 0.
-    package var publications: [(topic: String, payload: [UInt8])] = []
+    /// What is to be published, at QoS 0, and at which broker.
+    package var publications: [(topic: String, payload: [UInt8], source: Int)] = []
 
     package init() {}
 }
@@ -48,10 +48,25 @@ package struct IngestDecoder: Sendable {
         var until: MonotonicInstant
     }
 
-    /// A node whose data waits.
-    private struct Waiting {
+    /// An edge node as one broker shows it.
+    private struct NodeID: Hashable, Comparable {
+        var source: Int
         var group: String
         var node: String
+
+        init(_ topic: SparkplugTopic, _ message: IngestMessage) {
+            source = message.source
+            group = topic.group
+            node = topic.node
+        }
+
+        var name: String { "\(group)/\(node)" }
+
+        static func < (one: NodeID, other: NodeID) -> Bool { (one.source, one.group, one.node) < (other.source, other.group, other.node) }
+    }
+
+    /// A node whose data waits.
+    private struct Waiting {
         var messages: [Held] = []
         var nextRequest: MonotonicInstant
         var pause = IngestDecoder.rebirthPauseMin
@@ -61,9 +76,9 @@ package struct IngestDecoder: Sendable {
     package private(set) var counters = IngestCounters()
     private let pattern: TopicPattern
     private var filter: DuplicateFilter
-    private var senders: [String: SparkplugSender] = [:]
+    private var senders: [NodeID: SparkplugSender] = [:]
     private var documents = JSONDocumentReader()
-    private var waiting: [String: Waiting] = [:]
+    private var waiting: [NodeID: Waiting] = [:]
     private var heldBytes = 0
     /// The envelopes; `nil` for a receiving end without keys.
     private var sealed: SealedMessages?
@@ -122,7 +137,7 @@ package struct IngestDecoder: Sendable {
                 birth(message, topic, at: now, utc, into: &chunk, &effects)
             case .nodeDeath, .deviceDeath:
                 counters.lifecycleMessages += 1
-                if topic.type == .nodeDeath { senders["\(topic.group)/\(topic.node)"]?.died() }
+                if topic.type == .nodeDeath { senders[NodeID(topic, message)]?.died() }
                 finish(message, &chunk)
             case .nodeCommand, .deviceCommand: finish(message, &chunk)
             }
@@ -141,9 +156,9 @@ package struct IngestDecoder: Sendable {
     /// Finishes a chunk: what its writer must know of names goes with it.
     package mutating func complete(_ chunk: inout SampleChunk) { chunk.additions = catalog.takeAdditions() }
 
-    /// What the connection missed is unknown: births of senders whose births carry no start do not count any more.
-    package mutating func didReconnect() {
-        for name in senders.keys { senders[name]?.forgetForeignBirths() }
+    /// What the connection to a broker missed is unknown: births of senders whose births carry no start do not count any more.
+    package mutating func didReconnect(source: Int = 0) {
+        for id in senders.keys where id.source == source { senders[id]?.forgetForeignBirths() }
     }
 
     /// The next moment at which `tick` has something to do; `nil` while nothing waits.
@@ -156,19 +171,19 @@ package struct IngestDecoder: Sendable {
 
     /// Asks again for births that did not come, and gives up messages that waited too long.
     package mutating func tick(at now: MonotonicInstant, utc: Timestamp, _ effects: inout IngestEffects) {
-        for name in waiting.keys.sorted() {
-            guard var entry = waiting[name] else { continue }
+        for id in waiting.keys.sorted() {
+            guard var entry = waiting[id] else { continue }
             while let first = entry.messages.first, first.until <= now {
                 entry.messages.removeFirst()
                 release(first.message)
-                refuse(first.message, "no birth of \(name) came within \(Self.holdTime.nanoseconds / 1_000_000_000) s", &effects)
+                refuse(first.message, "no birth of \(id.name) came within \(Self.holdTime.nanoseconds / 1_000_000_000) s", &effects)
             }
             if entry.messages.isEmpty {
-                waiting[name] = nil
+                waiting[id] = nil
                 continue
             }
-            request(&entry, at: now, utc, &effects)
-            waiting[name] = entry
+            request(id, &entry, at: now, utc, &effects)
+            waiting[id] = entry
         }
     }
 
@@ -220,25 +235,25 @@ extension IngestDecoder {
 // MARK: - Sparkplug
 
 extension IngestDecoder {
-    private mutating func sender(_ topic: SparkplugTopic) throws(GatewayError) -> SparkplugSender {
-        let name = "\(topic.group)/\(topic.node)"
-        // Taken out while it changes, so that its names are not copied; `put` brings it back.
-        if let known = senders.removeValue(forKey: name) { return known }
-        return SparkplugSender(gateway: try catalog.index(ofGateway: name), name: name)
+    private mutating func sender(_ id: NodeID) throws(GatewayError) -> SparkplugSender {
+        // Taken out while it changes, so that its names are not copied; whoever takes it brings it back.
+        if let known = senders.removeValue(forKey: id) { return known }
+        return SparkplugSender(gateway: try catalog.index(ofGateway: id.name), name: id.name)
     }
 
     private mutating func birth(
         _ message: IngestMessage, _ topic: SparkplugTopic, at now: MonotonicInstant, _ utc: Timestamp, into chunk: inout SampleChunk,
         _ effects: inout IngestEffects
     ) {
+        let id = NodeID(topic, message)
         do throws(GatewayError) {
             var payload = try SparkplugPayload(decoding: message.payload)
             if PayloadUnpacker.isCompressed(payload.uuid) {
                 payload = try SparkplugPayload(decoding: try PayloadUnpacker.inner(of: message.payload))
             }
             let epoch = payload.uuid.flatMap { UInt32($0) }
-            var sender = try sender(topic)
-            defer { senders[sender.name] = sender }
+            var sender = try sender(id)
+            defer { senders[id] = sender }
             try sender.birth(payload, device: topic.device, epoch: epoch, catalog: &catalog)
             // Our births repeat what data told already; those of others carry values of their own.
             if epoch == nil { try foreignBirth(payload, message, topic, &sender, into: &chunk) }
@@ -247,7 +262,7 @@ extension IngestDecoder {
             refuse(message, error.message, &effects)
             return
         }
-        retry("\(topic.group)/\(topic.node)", at: now, into: &chunk, &effects)
+        retry(id, at: now, into: &chunk, &effects)
     }
 
     /// The values of another maker's birth are samples like any other.
@@ -288,6 +303,7 @@ extension IngestDecoder {
             refuse(message, "the payload is not protobuf", &effects)
             return nil
         }
+        let id = NodeID(topic, message)
         do throws(GatewayError) {
             var payload = message.payload
             if PayloadUnpacker.isCompressed(envelope.uuid) {
@@ -298,8 +314,8 @@ extension IngestDecoder {
                 }
                 envelope = inner
             }
-            var sender = try sender(topic)
-            defer { senders[sender.name] = sender }
+            var sender = try sender(id)
+            defer { senders[id] = sender }
             let own = envelope.uuid.flatMap { Self.key($0, sender.gateway) }
             let key = own ?? Self.foreignKey(sender.gateway, topic.device, envelope.timestamp, envelope.sequence)
             if filter.contains(key) {
@@ -351,17 +367,19 @@ extension IngestDecoder {
         guard counters.heldMessages < UInt64(Self.heldMessagesMax), heldBytes + message.payload.count <= Self.heldBytesMax else {
             return refuse(message, "\(reason), and too many messages wait already", &effects)
         }
-        let name = "\(topic.group)/\(topic.node)"
-        var entry = waiting.removeValue(forKey: name) ?? Waiting(group: topic.group, node: topic.node, nextRequest: now)
+        let id = NodeID(topic, message)
+        var entry = waiting.removeValue(forKey: id) ?? Waiting(nextRequest: now)
         entry.messages.append(Held(message: message, until: now.advanced(by: Self.holdTime)))
         heldBytes += message.payload.count
         counters.heldMessages += 1
-        request(&entry, at: now, utc, &effects)
-        waiting[name] = entry
+        request(id, &entry, at: now, utc, &effects)
+        waiting[id] = entry
     }
 
     /// Source: Sparkplug 3.0.0, 6.4.25 (Node Control/Rebirth in NCMD).
-    private mutating func request(_ entry: inout Waiting, at now: MonotonicInstant, _ utc: Timestamp, _ effects: inout IngestEffects) {
+    private mutating func request(
+        _ id: NodeID, _ entry: inout Waiting, at now: MonotonicInstant, _ utc: Timestamp, _ effects: inout IngestEffects
+    ) {
         guard entry.nextRequest <= now else { return }
         entry.nextRequest = now.advanced(by: entry.pause)
         entry.pause = min(entry.pause + entry.pause, Self.rebirthPauseMax)
@@ -374,14 +392,15 @@ extension IngestDecoder {
                     name: "Node Control/Rebirth", timestamp: milliseconds, datatype: SparkplugDataType.boolean.rawValue,
                     value: .boolean(true))
             ])
-        effects.publications.append((SparkplugTopic(group: entry.group, type: .nodeCommand, node: entry.node).text, payload.encoded()))
+        let topic = SparkplugTopic(group: id.group, type: .nodeCommand, node: id.node)
+        effects.publications.append((topic.text, payload.encoded(), id.source))
     }
 
     /// Reads what waited for a birth of the node; what still does not fit goes on waiting until its time is over.
     private mutating func retry(
-        _ name: String, at now: MonotonicInstant, into chunk: inout SampleChunk, _ effects: inout IngestEffects
+        _ id: NodeID, at now: MonotonicInstant, into chunk: inout SampleChunk, _ effects: inout IngestEffects
     ) {
-        guard let entry = waiting.removeValue(forKey: name) else { return }
+        guard let entry = waiting.removeValue(forKey: id) else { return }
         var left: [Held] = []
         for held in entry.messages {
             guard let topic = SparkplugTopic(held.message.topic) else { continue }
@@ -389,9 +408,7 @@ extension IngestDecoder {
         }
         guard !left.isEmpty else { return }
         // Births of the other devices follow this one: asking at once would only bring them all again.
-        waiting[name] = Waiting(
-            group: entry.group, node: entry.node, messages: left,
-            nextRequest: max(entry.nextRequest, now.advanced(by: Self.rebirthPauseMin)),
-            pause: entry.pause)
+        waiting[id] = Waiting(
+            messages: left, nextRequest: max(entry.nextRequest, now.advanced(by: Self.rebirthPauseMin)), pause: entry.pause)
     }
 }

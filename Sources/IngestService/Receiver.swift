@@ -224,7 +224,7 @@ package actor Receiver {
             logger.info(
                 "connected to a broker",
                 metadata: ["broker": "\(brokers[index].name)", "session_present": "\(answer.isSessionPresent)"])
-            decoder.didReconnect()
+            decoder.didReconnect(source: index)
         case .subscribeAnswer(let packetID, let codes):
             try links[index].take(subscribed: codes, packetID: packetID)
             status.connected(1)
@@ -262,9 +262,8 @@ package actor Receiver {
         }
         for publication in effects.publications {
             logger.debug("asking for a birth", metadata: ["topic": "\(publication.topic)"])
-            for index in links.indices where links[index].state == .receiving {
-                send(MQTTOutput.publish(topic: publication.topic, payload: publication.payload), to: index)
-            }
+            guard links[publication.source].state == .receiving else { continue }
+            send(MQTTOutput.publish(topic: publication.topic, payload: publication.payload), to: publication.source)
         }
     }
 

@@ -47,8 +47,9 @@ bench-log: ## Measure the log on this disk, and its codec beside Gorilla and C (
 	swift build $(RELEASE) --product log-bench
 	@.build-release/release/log-bench $(BENCH)
 
-# BENCH="--only drain --samples 8640000 --devices 1" drains less, as batches of 1,000 tags; other parts: size, encode.
-bench-uplink: ## Measure the way up: drain of a day's backlog beside live data, bytes per sample, encoding (about three minutes)
+# BENCH="--only drain --samples 8640000 --devices 1" drains less, as batches of 1,000 tags; other parts: size, encode, envelope,
+# receive (the receiving end alone and behind a route), receive-victoriametrics, receive-influxdb, receive-postgresql.
+bench-uplink: ## Measure the way up: drain of a day's backlog beside live data, bytes per sample, encoding, encryption, receiving (about six minutes)
 	@scripts/setup.sh
 	swift build $(RELEASE) --product uplink-bench
 	@.build-release/release/uplink-bench $(BENCH)

@@ -73,8 +73,10 @@ let package = Package(
         module("Uplink", ["Telemetry", "GatewayCore", "Compression", "Envelope", "Sparkplug", "CMosquitto", logging]),
         module("Identity", ["Telemetry", "GatewayCore", "COpenSSL"]),
         module("MQTTProtocol", ["Telemetry"]),
-        module("Ingest", ["Telemetry", "GatewayCore", "Sparkplug"]),
-        module("IngestService", ["Telemetry", "GatewayCore", "Sparkplug", "Ingest", "MQTTProtocol", "CCurl", "CPostgreSQL", logging]),
+        module("Ingest", ["Telemetry", "GatewayCore", "Compression", "Envelope", "Sparkplug"]),
+        module(
+            "IngestService",
+            ["Telemetry", "GatewayCore", "Envelope", "Identity", "Sparkplug", "Ingest", "MQTTProtocol", "CCurl", "CPostgreSQL", logging]),
         module("AuditTrail", ["Telemetry", "Identity"]),
         module("Compression", ["Telemetry", "CZlib", "CZstd"]),
         module("Envelope", ["Telemetry", "Identity", "COpenSSL"]),
@@ -97,7 +99,9 @@ let package = Package(
             exclude: ["README.md"], swiftSettings: settings),
         .executableTarget(
             name: "indusedge-control",
-            dependencies: ["Telemetry", "GatewayCore", "Gateway", "Identity", "Ingest", "IngestService", arguments, logging, signals],
+            dependencies: [
+                "Telemetry", "GatewayCore", "Envelope", "Gateway", "Identity", "Ingest", "IngestService", arguments, logging, signals,
+            ],
             exclude: ["README.md"], swiftSettings: settings),
         .target(
             name: "TestKit", dependencies: ["Telemetry", "GatewayCore", "Historian", logging], exclude: ["README.md"],
@@ -126,10 +130,13 @@ let package = Package(
             exclude: ["Generated/README.md", "sparkplug_assertions.txt", "sparkplug_b.proto"]),
         tests("Uplink", ["Telemetry", "GatewayCore", "Compression", "Envelope", "Sparkplug", "Identity", "TestKit", logging]),
         tests("MQTTProtocol", ["Telemetry", "TestKit"]),
-        tests("Ingest", ["Telemetry", "GatewayCore", "Sparkplug", "TestKit"]),
+        tests("Ingest", ["Telemetry", "GatewayCore", "Compression", "Envelope", "Sparkplug", "TestKit"]),
         tests(
             "IngestService",
-            ["Telemetry", "GatewayCore", "Identity", "Ingest", "MQTTProtocol", "Sparkplug", "TestKit", "indusedge-control", logging]),
+            [
+                "Telemetry", "GatewayCore", "Envelope", "Identity", "Ingest", "MQTTProtocol", "Sparkplug", "TestKit", "indusedge",
+                "indusedge-control", logging,
+            ]),
         tests("Identity", ["Telemetry", "GatewayCore"]),
         tests("PlantSimulation", ["Telemetry"]),
         tests(
@@ -153,9 +160,8 @@ let package = Package(
         .executableTarget(
             name: "uplink-bench",
             dependencies: [
-                "Telemetry", "GatewayCore", "Historian", "Sparkplug", "Uplink", "Identity", "Definitions", "PlantSimulation",
-                "BenchmarkSignals",
-                logging,
+                "Telemetry", "GatewayCore", "Compression", "Envelope", "Historian", "Sparkplug", "Uplink", "Identity", "Definitions",
+                "PlantSimulation", "BenchmarkSignals", "Ingest", "IngestService", logging,
             ], path: "Benchmarks/uplink", swiftSettings: settings),
         .executableTarget(
             name: "log-bench", dependencies: ["Telemetry", "GatewayCore", "Historian", "BenchmarkSignals", logging],

@@ -39,15 +39,15 @@ MAY_IMPORT = {
     "Uplink": CORE | {"Compression", "Envelope", "Sparkplug", "CMosquitto"},
     "Identity": CORE | {"COpenSSL"},
     "MQTTProtocol": {"Telemetry"},
-    "Ingest": CORE | {"Sparkplug"},
-    "IngestService": CORE | {"Sparkplug", "Ingest", "MQTTProtocol", "CCurl", "CPostgreSQL"},
+    "Ingest": CORE | {"Compression", "Envelope", "Sparkplug"},
+    "IngestService": CORE | {"Envelope", "Identity", "Sparkplug", "Ingest", "MQTTProtocol", "CCurl", "CPostgreSQL"},
     "AuditTrail": {"Telemetry", "Identity"},
     "Compression": {"Telemetry", "CZlib", "CZstd"},
     "Envelope": {"Telemetry", "Identity", "COpenSSL"},
     "PlantSimulation": {"Telemetry"},
     "Gateway": CORE | {"DefinitionImport", "Definitions", "Acquisition", "Commissioning", "ModbusProtocol", "ModbusAdapter", "ModbusFirewall", "Historian", "Scoring", "Sparkplug", "Uplink", "Identity", "Interlock", "AuditTrail"},
     "indusedge": CORE | {"Commissioning", "DefinitionImport", "Definitions", "Envelope", "Gateway", "Historian", "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink", "AuditTrail"},
-    "indusedge-control": CORE | {"Gateway", "Identity", "Ingest", "IngestService"},
+    "indusedge-control": CORE | {"Envelope", "Gateway", "Identity", "Ingest", "IngestService"},
     "TestKit": CORE | {"Historian"},
 }
 

@@ -52,7 +52,7 @@ final class BenchmarkBroker {
     }
 
     /// Below the range from which clients get theirs.
-    private static func freePort() -> UInt16 {
+    static func freePort() -> UInt16 {
         while true {
             let port = UInt16.random(in: 20_000..<32_000)
             let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)

@@ -1,4 +1,5 @@
 internal import BenchmarkSignals
+internal import Envelope
 internal import Foundation
 internal import GatewayCore
 internal import Historian
@@ -17,18 +18,27 @@ struct SizeMeasurement {
         let broker = try BenchmarkBroker(time: time)
         defer { broker.stop() }
         let plant = try DemoPlant(devices: 1, tagCount: 1000, seed: seed)
-        let forms: [(name: String, payload: RouteConfiguration.Payload, goal: FigureLog.Goal?)] = [
-            ("uplink.bytes_per_sample", .sparkplugB(group: "bench", node: "bench"), .atMost(8)),
-            ("uplink.bytes_per_sample_json", .json(topicTemplate: "bench/{device}/{group}"), nil),
+        let sparkplug = RouteConfiguration.Payload.sparkplugB(group: "bench", node: "bench")
+        let sealing = try SizeMeasurement.sealing(broker.identity)
+        let forms: [(name: String, payload: RouteConfiguration.Payload, form: MessageForm, goal: FigureLog.Goal?)] = [
+            ("uplink.bytes_per_sample", sparkplug, MessageForm(), .atMost(8)),
+            ("uplink.bytes_per_sample_compressed", sparkplug, MessageForm(compression: .zstd), .atMost(3)),
+            ("uplink.bytes_per_sample_gzip", sparkplug, MessageForm(compression: .gzip), nil),
+            ("uplink.bytes_per_sample_sealed", sparkplug, MessageForm(compression: .zstd, sealing: sealing), nil),
+            ("uplink.bytes_per_sample_json", .json(topicTemplate: "bench/{device}/{group}"), MessageForm(), nil),
+            (
+                "uplink.bytes_per_sample_json_compressed", .json(topicTemplate: "bench/{device}/{group}"), MessageForm(compression: .zstd),
+                nil
+            ),
         ]
         for form in forms {
-            let perSample = try await measure(plant, form.payload, broker, time)
+            let perSample = try await measure(plant, form.payload, form.form, broker, time)
             FigureLog().report(form.name, perSample, "B", goal: form.goal)
         }
     }
 
     private func measure(
-        _ plant: DemoPlant, _ payload: RouteConfiguration.Payload, _ broker: BenchmarkBroker, _ time: SystemTime
+        _ plant: DemoPlant, _ payload: RouteConfiguration.Payload, _ form: MessageForm, _ broker: BenchmarkBroker, _ time: SystemTime
     ) async throws -> Double {
         let store = try BenchmarkLog("size", time: time)
         let stream = try store.log.register(plant.descriptors[0])
@@ -36,10 +46,11 @@ struct SizeMeasurement {
             store.log.append(plant.batch(device: 0, poll: poll, of: stream, at: time.utc))
             try await store.log.flush()
         }
-        let route = try Route(
-            configuration: RouteConfiguration(
-                name: "size", site: "bench", clusters: [broker.cluster], payload: payload, tls: broker.tls(as: "gateway"),
-                clientID: "uplink-bench", epoch: store.log.epoch), log: store.log, time: time, logger: BenchmarkLog.logger)
+        var configuration = RouteConfiguration(
+            name: "size", site: "bench", clusters: [broker.cluster], payload: payload, tls: broker.tls(as: "gateway"),
+            clientID: "uplink-bench", epoch: store.log.epoch)
+        configuration.form = form
+        let route = try Route(configuration: configuration, log: store.log, time: time, logger: BenchmarkLog.logger)
         let running = Task { try await route.run() }
         while route.status.acknowledgedSamples < SizeMeasurement.batches * 1000 { try await time.sleep(for: .milliseconds(10)) }
         let status = route.status
@@ -47,5 +58,14 @@ struct SizeMeasurement {
         _ = await running.result
         try await store.discard()
         return Double(status.publishedBytes) / Double(status.publishedSamples)
+    }
+
+    /// An envelope for one recipient, with new keys in a folder.
+    private static func sealing(_ folder: String) throws -> MessageForm.Sealing {
+        let signing = try EnvelopeKeyFile.create(folder + "/envelope-gateway", .p256)
+        let recipient = try EnvelopeKeyFile.create(folder + "/envelope-local", .p256)
+        return MessageForm.Sealing(
+            suite: EnvelopeSuite.aes256gcm.rawValue, signingKey: signing.key, recipients: ["local": [recipient.publicKey]],
+            period: .seconds(3600))
     }
 }

@@ -1,7 +1,7 @@
 internal import BenchmarkSignals
 internal import Foundation
 
-/// Measures the way up: how fast a backlog drains beside live data, what a sample costs on the wire, what encoding costs.
+/// Measures the way up: how fast a backlog drains beside live data, what a sample costs on the wire, what encoding, compression and encryption cost.
 @main
 struct UplinkBenchmark {
     private var samples = 86_400_000
@@ -10,7 +10,8 @@ struct UplinkBenchmark {
     private var isKept = false
     private var parts: [String] = []
 
-    private static let parts = ["drain", "size", "encode"]
+    private static let parts =
+        ["drain", "size", "encode", "envelope", "receive"] + BenchmarkDatabase.Kind.allCases.map { "receive-\($0.rawValue)" }
 
     static func main() async throws {
         guard let benchmark = UplinkBenchmark(CommandLine.arguments.dropFirst()) else {
@@ -55,7 +56,11 @@ struct UplinkBenchmark {
     private func measure(_ part: String) async throws {
         switch part {
         case "drain": try await DrainMeasurement(samples: samples, devices: devices, seed: seed, isKept: isKept).run()
+        case let part where part.hasPrefix("receive"):
+            let database = BenchmarkDatabase.Kind(rawValue: String(part.dropFirst("receive-".count)))
+            try await ReceiveMeasurement(samples: samples, devices: devices, seed: seed, database: database).run()
         case "size": try await SizeMeasurement(seed: seed).run()
+        case "envelope": try EnvelopeMeasurement(seed: seed).run()
         default: try EncodeMeasurement(seed: seed).run()
         }
     }

@@ -40,7 +40,8 @@ struct RouteEnvelopeBuilder {
     /// - Parameter clusters: the names of the route's clusters.
     mutating func build(_ source: ObjectValue, clusters: [String]) -> RouteEnvelope? {
         var recipients: [String: [String]] = [:]
-        for recipient in source.objects("recipients") {
+        let listed = source.objects("recipients")
+        for recipient in listed {
             guard let key = recipient.text("key") else { continue }
             let path = FilePath.resolve(key, besideFile: file)
             var names = clusters
@@ -63,7 +64,8 @@ struct RouteEnvelopeBuilder {
         }
         for cluster in clusters {
             let count = recipients[cluster]?.count ?? 0
-            if count == 0 {
+            // A list that is empty or missing was reported as such.
+            if count == 0, !listed.isEmpty {
                 report(
                     source, "recipients", "cluster '\(cluster)' has no recipient, and nobody behind it could read anything",
                     suggestion: "add {cluster: \(cluster), key: …}")

@@ -34,11 +34,11 @@ package struct OpenedEnvelope: Sendable {
 /// The receiving end of one cluster: checks who sealed an envelope, for whom and when, and opens it.
 package final class EnvelopeOpener: Sendable {
     package let cluster: String
-    private let keys: [EnvelopePrivateKey]
-    private let gateways: [String: TrustedGateway]
     private let state: Mutex<State>
 
     private struct State: ~Copyable {
+        var keys: [EnvelopePrivateKey]
+        var gateways: [String: TrustedGateway]
         var replay: ReplayGuard
         /// Content keys by the recipient structures they came in: unwrapping is the costly step.
         var ciphers: [[UInt8]: Opened] = [:]
@@ -71,9 +71,22 @@ package final class EnvelopeOpener: Sendable {
         cluster: String, keys: [EnvelopePrivateKey], gateways: [TrustedGateway], replayState: [UInt8] = []
     ) throws(EnvelopeRefusal) {
         self.cluster = cluster
-        self.keys = keys
-        self.gateways = Dictionary(gateways.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
-        state = Mutex(State(replay: replayState.isEmpty ? ReplayGuard() : try ReplayGuard(decoding: replayState)))
+        let replay = replayState.isEmpty ? ReplayGuard() : try ReplayGuard(decoding: replayState)
+        state = Mutex(State(keys: keys, gateways: EnvelopeOpener.byName(gateways), replay: replay))
+    }
+
+    private static func byName(_ gateways: [TrustedGateway]) -> [String: TrustedGateway] {
+        Dictionary(gateways.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
+    }
+
+    /// Takes other keys and gateways from the next envelope on. What was dealt with stays remembered; what only a key that is gone could open
+    /// is refused from then on.
+    package func replace(keys: [EnvelopePrivateKey], gateways: [TrustedGateway]) {
+        let named = EnvelopeOpener.byName(gateways)
+        state.withLock { state in
+            state.keys = keys
+            state.gateways = named
+        }
     }
 
     /// Checks and opens an envelope. Nothing is remembered of it until `record`.
@@ -84,8 +97,9 @@ package final class EnvelopeOpener: Sendable {
     package func open(_ bytes: [UInt8]) throws(EnvelopeRefusal) -> OpenedEnvelope {
         let message = try COSEMessage(bytes)
         let session = message.identity.session
-        guard let gateway = gateways[session.gateway] else {
-            throw EnvelopeRefusal(.unknownGateway, "gateway “\(session.gateway)” is not among the \(gateways.count) that are trusted")
+        let (known, count) = state.withLock { ($0.gateways[session.gateway], $0.gateways.count) }
+        guard let gateway = known else {
+            throw EnvelopeRefusal(.unknownGateway, "gateway “\(session.gateway)” is not among the \(count) that are trusted")
         }
         try verify(message, gateway)
         guard session.cluster == cluster else {
@@ -158,7 +172,7 @@ package final class EnvelopeOpener: Sendable {
     private func opened(_ message: COSEMessage, _ suite: EnvelopeSuite, _ state: inout State) throws(EnvelopeRefusal) -> Opened {
         var isForUs = false
         for recipient in message.recipients where recipient.algorithm == suite.recipientAlgorithm {
-            for key in keys where key.identifier == recipient.keyIdentifier && key.curve == suite.curve {
+            for key in state.keys where key.identifier == recipient.keyIdentifier && key.curve == suite.curve {
                 isForUs = true
                 // The algorithm is part of it: a key must never serve two.
                 let place = [UInt8(truncatingIfNeeded: suite.contentAlgorithm)] + message.bytes[recipient.extent]
@@ -175,7 +189,8 @@ package final class EnvelopeOpener: Sendable {
         if isForUs { throw EnvelopeRefusal(.undecipherable, "the wrapped content key does not pass its authentication") }
         let named = message.recipients.map { hexadecimal($0.keyIdentifier) }.joined(separator: ", ")
         throw EnvelopeRefusal(
-            .unknownRecipient, "it is for \(named), this receiver has \(keys.map { hexadecimal($0.identifier) }.joined(separator: ", "))")
+            .unknownRecipient,
+            "it is for \(named), this receiver has \(state.keys.map { hexadecimal($0.identifier) }.joined(separator: ", "))")
     }
 
     private static func attempt<Result>(_ body: () throws(CryptoFailure) -> Result) throws(EnvelopeRefusal) -> Result {

@@ -30,6 +30,8 @@ package struct IngestCounters: Sendable, Equatable, Codable {
     package var rebirthRequests: UInt64 = 0
     package var connections: UInt64 = 0
     package var acknowledgements: UInt64 = 0
+    /// What became of the messages that should have come in envelopes.
+    package var envelopes = EnvelopeCounters()
 
     package init() {}
 }

@@ -8,11 +8,14 @@ package struct IngestMessage: Sendable {
     package var payload: [UInt8]
     /// `nil` for QoS 0: there is nobody to tell.
     package var token: MessageToken?
+    /// Which broker it came from: a gateway's aliases hold within its session at one broker, and may differ at the next.
+    package var source: Int
 
-    package init(topic: String, payload: [UInt8], token: MessageToken?) {
+    package init(topic: String, payload: [UInt8], token: MessageToken?, source: Int = 0) {
         self.topic = topic
         self.payload = payload
         self.token = token
+        self.source = source
     }
 }
 
@@ -20,8 +23,8 @@ package struct IngestMessage: Sendable {
 package struct IngestEffects: Sendable {
     /// Messages that nothing can be made of, and why: for the folder of what was set aside.
     package var refused: [(message: IngestMessage, reason: String)] = []
-    /// What is to be published, at QoS 0.
-    package var publications: [(topic: String, payload: [UInt8])] = []
+    /// What is to be published, at QoS 0, and at which broker.
+    package var publications: [(topic: String, payload: [UInt8], source: Int)] = []
 
     package init() {}
 }
@@ -45,10 +48,25 @@ package struct IngestDecoder: Sendable {
         var until: MonotonicInstant
     }
 
-    /// A node whose data waits.
-    private struct Waiting {
+    /// An edge node as one broker shows it.
+    private struct NodeID: Hashable, Comparable {
+        var source: Int
         var group: String
         var node: String
+
+        init(_ topic: SparkplugTopic, _ message: IngestMessage) {
+            source = message.source
+            group = topic.group
+            node = topic.node
+        }
+
+        var name: String { "\(group)/\(node)" }
+
+        static func < (one: NodeID, other: NodeID) -> Bool { (one.source, one.group, one.node) < (other.source, other.group, other.node) }
+    }
+
+    /// A node whose data waits.
+    private struct Waiting {
         var messages: [Held] = []
         var nextRequest: MonotonicInstant
         var pause = IngestDecoder.rebirthPauseMin
@@ -58,18 +76,54 @@ package struct IngestDecoder: Sendable {
     package private(set) var counters = IngestCounters()
     private let pattern: TopicPattern
     private var filter: DuplicateFilter
-    private var senders: [String: SparkplugSender] = [:]
+    private var senders: [NodeID: SparkplugSender] = [:]
     private var documents = JSONDocumentReader()
-    private var waiting: [String: Waiting] = [:]
+    private var waiting: [NodeID: Waiting] = [:]
     private var heldBytes = 0
+    /// The envelopes; `nil` for a receiving end without keys.
+    private var sealed: SealedMessages?
 
-    package init(pattern: TopicPattern, filter: DuplicateFilter = DuplicateFilter()) {
+    package init(pattern: TopicPattern, filter: DuplicateFilter = DuplicateFilter(), sealed: SealedMessages? = nil) {
         self.pattern = pattern
         self.filter = filter
+        self.sealed = sealed
     }
 
-    /// Takes a message in.
+    /// Takes a message in, out of its envelope if it is in one.
     package mutating func receive(
+        _ message: IngestMessage, at now: MonotonicInstant, utc: Timestamp, into chunk: inout SampleChunk, _ effects: inout IngestEffects
+    ) {
+        guard sealed != nil, Self.carriesData(message.topic), let outcome = sealed?.open(message) else {
+            return read(message, at: now, utc: utc, into: &chunk, &effects)
+        }
+        if let sealed { counters.envelopes = sealed.counters }
+        switch outcome {
+        case .message(let inner): read(inner, at: now, utc: utc, into: &chunk, &effects)
+        case .known:
+            counters.messages += 1
+            counters.messageBytes += UInt64(message.payload.count)
+            counters.duplicateMessages += 1
+            finish(message, &chunk)
+        case .refused(let reason):
+            counters.messages += 1
+            counters.messageBytes += UInt64(message.payload.count)
+            refuse(message, reason, &effects)
+        }
+    }
+
+    /// Whether it is no command and no state of a host, which never come in envelopes.
+    private static func carriesData(_ topic: String) -> Bool {
+        if topic.hasPrefix("\(SparkplugTopic.namespace)/STATE/") { return false }
+        switch SparkplugTopic(topic)?.type {
+        case .nodeCommand, .deviceCommand: return false
+        default: return true
+        }
+    }
+
+    /// Messages are where they belong, so that what comes again of them is a repetition.
+    package mutating func record(_ messages: [MessageToken]) { sealed?.record(messages) }
+
+    private mutating func read(
         _ message: IngestMessage, at now: MonotonicInstant, utc: Timestamp, into chunk: inout SampleChunk, _ effects: inout IngestEffects
     ) {
         if let topic = SparkplugTopic(message.topic) {
@@ -83,7 +137,7 @@ package struct IngestDecoder: Sendable {
                 birth(message, topic, at: now, utc, into: &chunk, &effects)
             case .nodeDeath, .deviceDeath:
                 counters.lifecycleMessages += 1
-                if topic.type == .nodeDeath { senders["\(topic.group)/\(topic.node)"]?.died() }
+                if topic.type == .nodeDeath { senders[NodeID(topic, message)]?.died() }
                 finish(message, &chunk)
             case .nodeCommand, .deviceCommand: finish(message, &chunk)
             }
@@ -102,9 +156,9 @@ package struct IngestDecoder: Sendable {
     /// Finishes a chunk: what its writer must know of names goes with it.
     package mutating func complete(_ chunk: inout SampleChunk) { chunk.additions = catalog.takeAdditions() }
 
-    /// What the connection missed is unknown: births of senders whose births carry no start do not count any more.
-    package mutating func didReconnect() {
-        for name in senders.keys { senders[name]?.forgetForeignBirths() }
+    /// What the connection to a broker missed is unknown: births of senders whose births carry no start do not count any more.
+    package mutating func didReconnect(source: Int = 0) {
+        for id in senders.keys where id.source == source { senders[id]?.forgetForeignBirths() }
     }
 
     /// The next moment at which `tick` has something to do; `nil` while nothing waits.
@@ -117,19 +171,19 @@ package struct IngestDecoder: Sendable {
 
     /// Asks again for births that did not come, and gives up messages that waited too long.
     package mutating func tick(at now: MonotonicInstant, utc: Timestamp, _ effects: inout IngestEffects) {
-        for name in waiting.keys.sorted() {
-            guard var entry = waiting[name] else { continue }
+        for id in waiting.keys.sorted() {
+            guard var entry = waiting[id] else { continue }
             while let first = entry.messages.first, first.until <= now {
                 entry.messages.removeFirst()
                 release(first.message)
-                refuse(first.message, "no birth of \(name) came within \(Self.holdTime.nanoseconds / 1_000_000_000) s", &effects)
+                refuse(first.message, "no birth of \(id.name) came within \(Self.holdTime.nanoseconds / 1_000_000_000) s", &effects)
             }
             if entry.messages.isEmpty {
-                waiting[name] = nil
+                waiting[id] = nil
                 continue
             }
-            request(&entry, at: now, utc, &effects)
-            waiting[name] = entry
+            request(id, &entry, at: now, utc, &effects)
+            waiting[id] = entry
         }
     }
 
@@ -169,7 +223,8 @@ extension IngestDecoder {
         let firstText = chunk.texts.count
         do throws(GatewayError) {
             let gateway = try catalog.index(ofGateway: site)
-            let batch = try documents.read(message.payload, gateway: gateway, catalog: &catalog, into: &chunk)
+            let payload = try PayloadUnpacker.document(message.payload)
+            let batch = try documents.read(payload, gateway: gateway, catalog: &catalog, into: &chunk)
             take(batch, message, firstText, &chunk)
         } catch {
             refuse(message, error.message, &effects)
@@ -180,22 +235,25 @@ extension IngestDecoder {
 // MARK: - Sparkplug
 
 extension IngestDecoder {
-    private mutating func sender(_ topic: SparkplugTopic) throws(GatewayError) -> SparkplugSender {
-        let name = "\(topic.group)/\(topic.node)"
-        // Taken out while it changes, so that its names are not copied; `put` brings it back.
-        if let known = senders.removeValue(forKey: name) { return known }
-        return SparkplugSender(gateway: try catalog.index(ofGateway: name), name: name)
+    private mutating func sender(_ id: NodeID) throws(GatewayError) -> SparkplugSender {
+        // Taken out while it changes, so that its names are not copied; whoever takes it brings it back.
+        if let known = senders.removeValue(forKey: id) { return known }
+        return SparkplugSender(gateway: try catalog.index(ofGateway: id.name), name: id.name)
     }
 
     private mutating func birth(
         _ message: IngestMessage, _ topic: SparkplugTopic, at now: MonotonicInstant, _ utc: Timestamp, into chunk: inout SampleChunk,
         _ effects: inout IngestEffects
     ) {
+        let id = NodeID(topic, message)
         do throws(GatewayError) {
-            let payload = try SparkplugPayload(decoding: message.payload)
+            var payload = try SparkplugPayload(decoding: message.payload)
+            if PayloadUnpacker.isCompressed(payload.uuid) {
+                payload = try SparkplugPayload(decoding: try PayloadUnpacker.inner(of: message.payload))
+            }
             let epoch = payload.uuid.flatMap { UInt32($0) }
-            var sender = try sender(topic)
-            defer { senders[sender.name] = sender }
+            var sender = try sender(id)
+            defer { senders[id] = sender }
             try sender.birth(payload, device: topic.device, epoch: epoch, catalog: &catalog)
             // Our births repeat what data told already; those of others carry values of their own.
             if epoch == nil { try foreignBirth(payload, message, topic, &sender, into: &chunk) }
@@ -204,7 +262,7 @@ extension IngestDecoder {
             refuse(message, error.message, &effects)
             return
         }
-        retry("\(topic.group)/\(topic.node)", at: now, into: &chunk, &effects)
+        retry(id, at: now, into: &chunk, &effects)
     }
 
     /// The values of another maker's birth are samples like any other.
@@ -241,13 +299,23 @@ extension IngestDecoder {
                 message, "the payload has \(message.payload.count) bytes, at most \(SparkplugPayload.payloadBytesMax) are read", &effects)
             return nil
         }
-        guard let envelope = SparkplugDataReader.envelope(of: message.payload) else {
+        guard var envelope = SparkplugDataReader.envelope(of: message.payload) else {
             refuse(message, "the payload is not protobuf", &effects)
             return nil
         }
+        let id = NodeID(topic, message)
         do throws(GatewayError) {
-            var sender = try sender(topic)
-            defer { senders[sender.name] = sender }
+            var payload = message.payload
+            if PayloadUnpacker.isCompressed(envelope.uuid) {
+                payload = try PayloadUnpacker.inner(of: payload)
+                guard let inner = SparkplugDataReader.envelope(of: payload) else {
+                    refuse(message, "the payload inside of the compressed one is not protobuf", &effects)
+                    return nil
+                }
+                envelope = inner
+            }
+            var sender = try sender(id)
+            defer { senders[id] = sender }
             let own = envelope.uuid.flatMap { Self.key($0, sender.gateway) }
             let key = own ?? Self.foreignKey(sender.gateway, topic.device, envelope.timestamp, envelope.sequence)
             if filter.contains(key) {
@@ -262,7 +330,7 @@ extension IngestDecoder {
             let first = chunk.samples.count
             let firstText = chunk.texts.count
             let outcome = SparkplugDataReader.read(
-                message.payload, &sender, generation: generation, device: topic.device, isForeign: own == nil,
+                payload, &sender, generation: generation, device: topic.device, isForeign: own == nil,
                 payloadTime: envelope.timestamp, into: &chunk)
             switch outcome {
             case .samples: take(.init(key: key, samples: first..<chunk.samples.count), message, firstText, &chunk)
@@ -299,17 +367,19 @@ extension IngestDecoder {
         guard counters.heldMessages < UInt64(Self.heldMessagesMax), heldBytes + message.payload.count <= Self.heldBytesMax else {
             return refuse(message, "\(reason), and too many messages wait already", &effects)
         }
-        let name = "\(topic.group)/\(topic.node)"
-        var entry = waiting.removeValue(forKey: name) ?? Waiting(group: topic.group, node: topic.node, nextRequest: now)
+        let id = NodeID(topic, message)
+        var entry = waiting.removeValue(forKey: id) ?? Waiting(nextRequest: now)
         entry.messages.append(Held(message: message, until: now.advanced(by: Self.holdTime)))
         heldBytes += message.payload.count
         counters.heldMessages += 1
-        request(&entry, at: now, utc, &effects)
-        waiting[name] = entry
+        request(id, &entry, at: now, utc, &effects)
+        waiting[id] = entry
     }
 
     /// Source: Sparkplug 3.0.0, 6.4.25 (Node Control/Rebirth in NCMD).
-    private mutating func request(_ entry: inout Waiting, at now: MonotonicInstant, _ utc: Timestamp, _ effects: inout IngestEffects) {
+    private mutating func request(
+        _ id: NodeID, _ entry: inout Waiting, at now: MonotonicInstant, _ utc: Timestamp, _ effects: inout IngestEffects
+    ) {
         guard entry.nextRequest <= now else { return }
         entry.nextRequest = now.advanced(by: entry.pause)
         entry.pause = min(entry.pause + entry.pause, Self.rebirthPauseMax)
@@ -322,14 +392,15 @@ extension IngestDecoder {
                     name: "Node Control/Rebirth", timestamp: milliseconds, datatype: SparkplugDataType.boolean.rawValue,
                     value: .boolean(true))
             ])
-        effects.publications.append((SparkplugTopic(group: entry.group, type: .nodeCommand, node: entry.node).text, payload.encoded()))
+        let topic = SparkplugTopic(group: id.group, type: .nodeCommand, node: id.node)
+        effects.publications.append((topic.text, payload.encoded(), id.source))
     }
 
     /// Reads what waited for a birth of the node; what still does not fit goes on waiting until its time is over.
     private mutating func retry(
-        _ name: String, at now: MonotonicInstant, into chunk: inout SampleChunk, _ effects: inout IngestEffects
+        _ id: NodeID, at now: MonotonicInstant, into chunk: inout SampleChunk, _ effects: inout IngestEffects
     ) {
-        guard let entry = waiting.removeValue(forKey: name) else { return }
+        guard let entry = waiting.removeValue(forKey: id) else { return }
         var left: [Held] = []
         for held in entry.messages {
             guard let topic = SparkplugTopic(held.message.topic) else { continue }
@@ -337,9 +408,7 @@ extension IngestDecoder {
         }
         guard !left.isEmpty else { return }
         // Births of the other devices follow this one: asking at once would only bring them all again.
-        waiting[name] = Waiting(
-            group: entry.group, node: entry.node, messages: left,
-            nextRequest: max(entry.nextRequest, now.advanced(by: Self.rebirthPauseMin)),
-            pause: entry.pause)
+        waiting[id] = Waiting(
+            messages: left, nextRequest: max(entry.nextRequest, now.advanced(by: Self.rebirthPauseMin)), pause: entry.pause)
     }
 }

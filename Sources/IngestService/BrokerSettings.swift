@@ -1,4 +1,5 @@
 package import GatewayCore
+internal import Ingest
 
 /// A broker, and how it is subscribed to.
 package struct BrokerSettings: Sendable {
@@ -41,9 +42,13 @@ package struct BrokerSettings: Sendable {
     /// - Parameters:
     ///   - share: the name of the group; `nil` for a worker that is alone.
     ///   - documents: the filter of JSON documents.
-    package static func filters(share: String?, documents: String) -> [String] {
+    ///   - withEnvelopes: whether envelopes are received too.
+    package static func filters(share: String?, documents: String, withEnvelopes: Bool = false) -> [String] {
         let prefix = share.map { "$share/\($0)/" } ?? ""
         return ["spBv1.0/+/NBIRTH/+", "spBv1.0/+/DBIRTH/+/+", "spBv1.0/+/NDEATH/+", "spBv1.0/+/DDEATH/+/+"]
-            + ["spBv1.0/+/NDATA/+", "spBv1.0/+/DDATA/+/+", documents].map { prefix + $0 }
+            + (withEnvelopes ? SealedMessages.stateFilters : [])
+            + (["spBv1.0/+/NDATA/+", "spBv1.0/+/DDATA/+/+", documents] + (withEnvelopes ? [SealedMessages.dataFilter] : [])).map {
+                prefix + $0
+            }
     }
 }

@@ -70,7 +70,40 @@ package actor ChunkWriter {
         series += chunk.additions.series
         gateways += chunk.additions.gateways
         database.learn(chunk.additions)
-        if !chunk.batches.isEmpty { try await place(chunk, chunk.batches[...], database) }
+        let batches = database.hasObjections ? sift(chunk, database) : chunk.batches
+        if !batches.isEmpty { try await place(chunk, batches[...], database) }
+    }
+
+    /// Keeps aside what the database would drop without a word; returns what is left.
+    private func sift(_ chunk: SampleChunk, _ database: any Database) -> [SampleChunk.Batch] {
+        let now = time.utc
+        var fit: [SampleChunk.Batch] = []
+        fit.reserveCapacity(chunk.batches.count)
+        for batch in chunk.batches {
+            var rest = batch
+            var index = batch.samples.lowerBound
+            while index < batch.samples.upperBound {
+                guard let reason = database.objection(to: chunk.samples[index], texts: chunk.texts, at: now) else {
+                    index += 1
+                    continue
+                }
+                if rest.samples.lowerBound < index {
+                    rest.samples = rest.samples.lowerBound..<index
+                    fit.append(rest)
+                }
+                var unfit = batch
+                var end = index + 1
+                while end < batch.samples.upperBound, database.objection(to: chunk.samples[end], texts: chunk.texts, at: now) == reason {
+                    end += 1
+                }
+                unfit.samples = index..<end
+                keep(unfit, in: chunk, reason)
+                rest.samples = end..<batch.samples.upperBound
+                index = end
+            }
+            if !rest.samples.isEmpty { fit.append(rest) }
+        }
+        return fit
     }
 
     private func place(_ chunk: SampleChunk, _ batches: ArraySlice<SampleChunk.Batch>, _ database: any Database) async throws {

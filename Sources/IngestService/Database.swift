@@ -13,6 +13,16 @@ package protocol Database: AnyObject {
     /// Looks whether the database is there and fit, and makes what is missing in it. Returns what should be put right, a sentence each.
     func prepare() throws(GatewayError) -> [String]
 
+    /// Why the database would drop a sample while it answers that it has taken it; `nil` when it keeps it. Such samples are set aside instead.
+    ///
+    /// - Parameters:
+    ///   - texts: those of the sample's chunk.
+    ///   - now: the time, because databases forget what is old.
+    func objection(to sample: Sample, texts: [String], at now: Timestamp) -> String?
+
+    /// Whether `objection` ever has one: where not, samples are not looked at one by one.
+    var hasObjections: Bool { get }
+
     /// Learns of new names, before the chunk that has them.
     func learn(_ additions: CatalogAdditions)
 
@@ -20,6 +30,11 @@ package protocol Database: AnyObject {
     ///
     /// Throws `DatabaseFailure.refused` when it is the data that the database does not take, `.failed` for everything that may pass.
     func write(_ chunk: SampleChunk, _ batches: ArraySlice<SampleChunk.Batch>) throws(DatabaseFailure) -> WriteOutcome
+}
+
+extension Database {
+    package var hasObjections: Bool { false }
+    package func objection(to sample: Sample, texts: [String], at now: Timestamp) -> String? { nil }
 }
 
 /// Why a write did not happen.

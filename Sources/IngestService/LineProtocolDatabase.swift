@@ -15,6 +15,13 @@ package final class LineProtocolDatabase: Database {
     private let baseURL: String
     private let databaseName: String
     private var encoder: LineProtocolEncoder
+    /// How long VictoriaMetrics keeps samples; `nil` where it did not say so that we understand it.
+    private var retention: Duration?
+
+    /// How far ahead of its clock VictoriaMetrics takes samples.
+    private static let futureMax = Duration.seconds(2 * 86_400)
+    /// The longest value of a label that VictoriaMetrics keeps whole, in bytes (`-maxLabelValueLen`).
+    private static let labelBytesMax = 16 << 10
 
     /// - Parameter settings: `databaseName` is InfluxDB's database; VictoriaMetrics has none.
     package init(_ dialect: LineProtocolEncoder.Dialect, _ settings: DatabaseSettings, stop: StopFlag) throws(GatewayError) {
@@ -47,15 +54,49 @@ package final class LineProtocolDatabase: Database {
         case .victoriaMetrics:
             let answer = try client.get("\(baseURL)/flags")
             guard answer.status == 200 else { throw failure(answer, "ask for the flags") }
-            let isSet = answer.text.split(separator: "\n").contains {
-                $0.contains("dedup.minScrapeInterval") && !$0.contains("\"0s\"") && !$0.contains("\"0\"")
-            }
-            return isSet
-                ? []
-                : [
-                    "it runs without -dedup.minScrapeInterval=1ms: a batch that is written again after a crash would be there twice"
-                ]
+            return takeFlags(answer.text)
         }
+    }
+
+    /// Reads what VictoriaMetrics was started with, a flag a line and only those that were set; returns what should be put right.
+    private func takeFlags(_ text: String) -> [String] {
+        func value(_ name: String) -> String? {
+            for line in text.split(separator: "\n") {
+                let parts = line.drop { $0 == "-" }.split(separator: "=", maxSplits: 1)
+                if parts.count == 2, parts[0] == name { return parts[1].filter { $0 != "\"" } }
+            }
+            return nil
+        }
+        var remarks: [String] = []
+        if ["0s", "0", nil].contains(value("dedup.minScrapeInterval")) {
+            remarks.append(
+                "it runs without -dedup.minScrapeInterval=1ms: a batch that is written again after a crash would be there twice")
+        }
+        let period = value("retentionPeriod") ?? "1"
+        retention = VictoriaMetricsRetention.duration(of: period)
+        if value("retentionPeriod") == nil {
+            remarks.append("it runs without -retentionPeriod: it keeps a month, and what is older when it arrives is set aside")
+        } else if retention == nil {
+            remarks.append("its -retentionPeriod=\(period) is not understood: what is older when it arrives is lost without a word")
+        }
+        return remarks
+    }
+
+    /// VictoriaMetrics answers 204 to what is out of its time, and cuts labels off.
+    package var hasObjections: Bool { dialect == .victoriaMetrics }
+
+    package func objection(to sample: Sample, texts: [String], at now: Timestamp) -> String? {
+        guard dialect == .victoriaMetrics else { return nil }
+        if let retention, sample.time < now.nanoseconds - retention.nanoseconds {
+            return "older than VictoriaMetrics keeps samples (-retentionPeriod, \(Int(retention.inSeconds / 86_400)) days)"
+        }
+        if sample.time > now.nanoseconds + Self.futureMax.nanoseconds {
+            return "more than \(Int(Self.futureMax.inSeconds / 86_400)) days ahead of the time: VictoriaMetrics does not keep it"
+        }
+        if sample.kind == .text, texts[Int(sample.bits)].utf8.count > Self.labelBytesMax {
+            return "the text is longer than the \(Self.labelBytesMax) bytes that VictoriaMetrics keeps of a label"
+        }
+        return nil
     }
 
     package func learn(_ additions: CatalogAdditions) { encoder.learn(additions.series) }

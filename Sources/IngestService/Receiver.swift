@@ -154,6 +154,7 @@ package actor Receiver {
     private func take(_ orders: Inbox.Orders) {
         for messages in orders.finished {
             outstanding -= 1
+            decoder.record(messages)
             for token in messages {
                 if let index = links.firstIndex(where: { $0.connection == token.connection }) { links[index].finish(token.number) }
             }
@@ -223,7 +224,7 @@ package actor Receiver {
             logger.info(
                 "connected to a broker",
                 metadata: ["broker": "\(brokers[index].name)", "session_present": "\(answer.isSessionPresent)"])
-            decoder.didReconnect()
+            decoder.didReconnect(source: index)
         case .subscribeAnswer(let packetID, let codes):
             try links[index].take(subscribed: codes, packetID: packetID)
             status.connected(1)
@@ -247,7 +248,8 @@ package actor Receiver {
             chunkBytes += message.payload.count
             var effects = IngestEffects()
             decoder.receive(
-                IngestMessage(topic: message.topic, payload: message.payload, token: token), at: now, utc: time.utc, into: &chunk, &effects)
+                IngestMessage(topic: message.topic, payload: message.payload, token: token, source: index), at: now, utc: time.utc,
+                into: &chunk, &effects)
             carryOut(effects)
             if chunkDeadline == nil, !chunk.isEmpty { chunkDeadline = now.advanced(by: settings.linger) }
         }
@@ -260,9 +262,8 @@ package actor Receiver {
         }
         for publication in effects.publications {
             logger.debug("asking for a birth", metadata: ["topic": "\(publication.topic)"])
-            for index in links.indices where links[index].state == .receiving {
-                send(MQTTOutput.publish(topic: publication.topic, payload: publication.payload), to: index)
-            }
+            guard links[publication.source].state == .receiving else { continue }
+            send(MQTTOutput.publish(topic: publication.topic, payload: publication.payload), to: publication.source)
         }
     }
 

@@ -50,6 +50,8 @@ struct IngestCommand: AsyncParsableCommand {
     @Option(help: "Speak as this Sparkplug host application (STATE), for edge nodes that wait for their primary host.")
     var hostID: String?
 
+    @OptionGroup(title: "Envelopes") var envelopes: EnvelopeOptions
+
     @Option(
         help: ArgumentHelp("The kind of database: \(DatabaseKind.allCases.map(\.rawValue).joined(separator: ", ")).", valueName: "kind"))
     var database: DatabaseKind
@@ -109,6 +111,7 @@ struct IngestCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard !broker.isEmpty else { throw ValidationError("at least one --broker is needed") }
+        _ = try envelopes.settings(brokers: broker.count)
         guard untilIdle.map({ $0 > 0 && $0 < 1e6 }) ?? true else {
             throw ValidationError("--until-idle must be more than 0 and less than 1000000")
         }
@@ -143,7 +146,10 @@ struct IngestCommand: AsyncParsableCommand {
     private func receive(_ time: SystemTime, _ stop: StopSignals, _ logger: Logger) async throws {
         let status = IngestStatus()
         let brokers = try brokerSettings(at: time, logger)
-        let decoder = IngestDecoder(pattern: try TopicPattern(jsonTopic))
+        let envelopes = try self.envelopes.settings(brokers: brokers.count).map { try Envelopes($0, time: time, logger: logger) }
+        let decoder = IngestDecoder(
+            pattern: try TopicPattern(jsonTopic),
+            sealed: envelopes.map { SealedMessages(openers: $0.openers, isPlainAllowed: self.envelopes.allowPlain) })
         let flag = StopFlag()
         let writer = try chunkWriter(time, status, logger, flag)
         var settings = Receiver.Settings()
@@ -157,6 +163,7 @@ struct IngestCommand: AsyncParsableCommand {
             }
             group.addTask { try await stop.wait() }
             group.addTask { try await Self.report(status, every: statusInterval, time, logger) }
+            if let envelopes { group.addTask { try await envelopes.run() } }
             // The signal or the idle time ends it.
             try await group.next()
             group.cancelAll()
@@ -169,6 +176,7 @@ struct IngestCommand: AsyncParsableCommand {
         flag.set()
         Self.log(status, time, logger)
         if let summary { try Summary(status.counters).write(summary) }
+        try envelopes?.save()
     }
 
     private static func report(_ status: IngestStatus, every seconds: Int, _ time: SystemTime, _ logger: Logger) async throws {
@@ -193,7 +201,7 @@ struct IngestCommand: AsyncParsableCommand {
 
 extension IngestCommand {
     private func brokerSettings(at time: SystemTime, _ logger: Logger) throws -> [BrokerSettings] {
-        let filters = BrokerSettings.filters(share: share, documents: try TopicPattern(jsonTopic).filter)
+        let filters = BrokerSettings.filters(share: share, documents: try TopicPattern(jsonTopic).filter, withEnvelopes: envelopes.isWanted)
         let password = try Secret.read(file: brokerPasswordFile, environment: "INDUS_BROKER_PASSWORD")
         return try broker.map { text in
             let address = try BrokerAddress(text)

@@ -7,16 +7,19 @@ struct Summary {
     let values: [(String, UInt64)]
 
     init(_ counters: IngestCounters) {
-        values = [
-            ("messages", counters.messages), ("message_bytes", counters.messageBytes), ("lifecycle_messages", counters.lifecycleMessages),
-            ("samples", counters.samples), ("duplicate_messages", counters.duplicateMessages), ("written_samples", counters.writtenSamples),
-            ("known_samples", counters.knownSamples), ("writes", counters.writes), ("written_bytes", counters.writtenBytes),
-            ("retries", counters.retries), ("set_aside_samples", counters.setAsideSamples),
-            ("set_aside_messages", counters.setAsideMessages), ("dropped_samples", counters.droppedSamples),
-            ("dropped_messages", counters.droppedMessages), ("held_messages", counters.heldMessages),
-            ("rebirth_requests", counters.rebirthRequests), ("connections", counters.connections),
-            ("acknowledgements", counters.acknowledgements),
-        ]
+        values =
+            [
+                ("messages", counters.messages), ("message_bytes", counters.messageBytes),
+                ("lifecycle_messages", counters.lifecycleMessages),
+                ("samples", counters.samples), ("duplicate_messages", counters.duplicateMessages),
+                ("written_samples", counters.writtenSamples),
+                ("known_samples", counters.knownSamples), ("writes", counters.writes), ("written_bytes", counters.writtenBytes),
+                ("retries", counters.retries), ("set_aside_samples", counters.setAsideSamples),
+                ("set_aside_messages", counters.setAsideMessages), ("dropped_samples", counters.droppedSamples),
+                ("dropped_messages", counters.droppedMessages), ("held_messages", counters.heldMessages),
+                ("rebirth_requests", counters.rebirthRequests), ("connections", counters.connections),
+                ("acknowledgements", counters.acknowledgements),
+            ] + counters.envelopes.values.map { ($0.name, $0.value) }
     }
 
     func write(_ file: String) throws {

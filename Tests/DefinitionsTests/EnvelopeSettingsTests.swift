@@ -41,7 +41,7 @@ private func route(_ keys: String) throws -> LoadedConfiguration {
         arguments: [
             ("compression: lzma", "error: 'lzma' is not one of none, gzip, zstd"),
             ("envelope: {recipients: [{key: k}]}", "error: envelope has no 'signingKey'"),
-            ("envelope: {signingKey: s, recipients: []}", "error: recipients has no items, at least 1 is needed"),
+            ("envelope: {signingKey: s, recipients: []}", "error: 'spec.routes[0].envelope.recipients' is empty, but needs at least 1"),
             (
                 "envelope: {signingKey: s, suite: rot13, recipients: [{key: k}]}",
                 "error: 'rot13' is not one of aes256gcm, chacha20poly1305, sm"
@@ -52,7 +52,7 @@ private func route(_ keys: String) throws -> LoadedConfiguration {
             ),
             ("envelope: {signingKey: s, recipients: [{cluster: wets, key: l}, {key: k}]}", "error: the route has no cluster 'wets'"),
             ("envelope: {signingKey: s, recipients: [{key: k}, {cluster: east, key: k}]}", "error: cluster 'east' has this key already"),
-            ("envelope: {signingKey: s, rotate: 1s, recipients: [{key: k}]}", "error: 1s is out of range 1min…30d"),
+            ("envelope: {signingKey: s, rotate: 1s, recipients: [{key: k}]}", "error: 1s is out of range 1m…30d"),
             (
                 "envelope: {signingKey: s, recipients: [{key: k}]}, commands: allowed",
                 "warning: commands has no effect on a route with an envelope, which takes none but the rebirth"

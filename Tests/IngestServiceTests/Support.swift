@@ -77,6 +77,16 @@ struct IngestProgram {
     }
 }
 
+extension TemporaryFolder {
+    /// The lines of all its files.
+    var lines: [String] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        return names.flatMap { name in
+            ((try? String(contentsOfFile: path + "/" + name, encoding: .utf8)) ?? "").split(separator: "\n").map(String.init)
+        }
+    }
+}
+
 /// The machine's clock, for certificates.
 enum SystemClockForTests {
     static var now: Timestamp { SystemTime().utc }

@@ -109,6 +109,32 @@ import Testing
         #expect(bench.words.suffix(6).first == "pump-1/temperature=11.1 Good @1767268800000")
     }
 
+    @Test("A gateway's sessions at two brokers have aliases of their own, and the data of each is read with its own")
+    func brokersAreKeptApart() throws {
+        var bench = try Bench()
+        var east = try Plant(epoch: 3)
+        // At the other broker the same start of the gateway told of another device first.
+        var west = try Plant(epoch: 3, before: ["fan-1"])
+        for message in east.births() { bench.receive(message, from: 0) }
+        // A birth at one broker explains nothing at the other, where it is asked for.
+        let early = west.data(111)
+        bench.receive(early, from: 1)
+        #expect(bench.decoder.counters.heldMessages == 1)
+        #expect(bench.effects.publications.map(\.source) == [1])
+        for message in west.births() { bench.receive(message, from: 1) }
+        _ = east.poll(0)
+        bench.receive(east.data(235), from: 0)
+        #expect(bench.words.count == 12)
+        #expect(bench.words.first == "pump-1/temperature=11.1 Good @1767268800000")
+        #expect(Array(bench.words.suffix(6)) == Self.values)
+        // What the gateway had sent over the one and sends again over the other is known.
+        let again = west.data(235)
+        bench.receive(again, from: 1)
+        #expect(bench.decoder.counters.duplicateMessages == 1)
+        #expect(bench.effects.refused.isEmpty)
+        #expect(bench.decoder.catalog.gateways == ["plant/line-1"])
+    }
+
     @Test func anotherMakersNodeIsReadByBestEffort() throws {
         var bench = try Bench()
         func metric(_ name: String?, _ alias: UInt64?, _ value: SparkplugValue?, type: SparkplugDataType?) -> SparkplugMetric {

@@ -14,18 +14,18 @@ struct Bench {
     var now = MonotonicInstant(nanoseconds: 1_000_000_000)
     var nextToken: UInt64 = 0
 
-    init(filter: DuplicateFilter = DuplicateFilter()) throws {
-        decoder = IngestDecoder(pattern: try TopicPattern(TopicPattern.standard), filter: filter)
+    init(filter: DuplicateFilter = DuplicateFilter(), sealed: SealedMessages? = nil) throws {
+        decoder = IngestDecoder(pattern: try TopicPattern(TopicPattern.standard), filter: filter, sealed: sealed)
     }
 
-    mutating func receive(_ topic: String, _ payload: [UInt8]) {
+    mutating func receive(_ topic: String, _ payload: [UInt8], from source: Int = 0) {
         nextToken += 1
         decoder.receive(
-            IngestMessage(topic: topic, payload: payload, token: MessageToken(connection: 1, number: nextToken)), at: now, utc: noon,
-            into: &chunk, &effects)
+            IngestMessage(topic: topic, payload: payload, token: MessageToken(connection: 1, number: nextToken), source: source), at: now,
+            utc: noon, into: &chunk, &effects)
     }
 
-    mutating func receive(_ message: SparkplugMessage) { receive(message.topic, message.payload) }
+    mutating func receive(_ message: SparkplugMessage, from source: Int = 0) { receive(message.topic, message.payload, from: source) }
 
     mutating func receive(document: String, topic: String = "indusedge/plant/pump-1/fast") { receive(topic, Array(document.utf8)) }
 

@@ -103,6 +103,8 @@ import Testing
     @Test func theSizeOfAPacketIsKnownToTheByte() async throws {
         let free = try await ScriptedBroker("{}")
         let first = try run(free)
+        // What is older than its connection says so, and is larger.
+        try await first.until("connected") { $0.state == .connected }
         first.append()
         let length = try #require(try await free.next("publish")["packet"] as? Int)
         _ = await first.stop()
@@ -111,6 +113,7 @@ import Testing
         for (limit, isTaken) in [(whole, true), (whole - 1, false)] {
             let broker = try await ScriptedBroker("{\"properties\": {\"maximumPacketSize\": \(limit)}}")
             let route = try run(broker)
+            try await route.until("connected") { $0.state == .connected }
             route.append()
             try await route.until("done with") { $0.acknowledgedEntries == 2 }
             #expect((route.status.refusedBatches == 0) == isTaken, "at most \(limit), the packet has \(whole)")

@@ -74,7 +74,9 @@ let package = Package(
         module("Identity", ["Telemetry", "GatewayCore", "COpenSSL"]),
         module("MQTTProtocol", ["Telemetry"]),
         module("Ingest", ["Telemetry", "GatewayCore", "Compression", "Envelope", "Sparkplug"]),
-        module("IngestService", ["Telemetry", "GatewayCore", "Envelope", "Identity", "Sparkplug", "Ingest", "MQTTProtocol", "CCurl", "CPostgreSQL", logging]),
+        module(
+            "IngestService",
+            ["Telemetry", "GatewayCore", "Envelope", "Identity", "Sparkplug", "Ingest", "MQTTProtocol", "CCurl", "CPostgreSQL", logging]),
         module("AuditTrail", ["Telemetry", "Identity"]),
         module("Compression", ["Telemetry", "CZlib", "CZstd"]),
         module("Envelope", ["Telemetry", "Identity", "COpenSSL"]),
@@ -90,13 +92,16 @@ let package = Package(
         .executableTarget(
             name: "indusedge",
             dependencies: [
-                "Telemetry", "GatewayCore", "AuditTrail", "Commissioning", "DefinitionImport", "Definitions", "Envelope", "Gateway", "Historian",
+                "Telemetry", "GatewayCore", "AuditTrail", "Commissioning", "DefinitionImport", "Definitions", "Envelope", "Gateway",
+                "Historian",
                 "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink", arguments, logging, signals,
             ],
             exclude: ["README.md"], swiftSettings: settings),
         .executableTarget(
             name: "indusedge-control",
-            dependencies: ["Telemetry", "GatewayCore", "Envelope", "Gateway", "Identity", "Ingest", "IngestService", arguments, logging, signals],
+            dependencies: [
+                "Telemetry", "GatewayCore", "Envelope", "Gateway", "Identity", "Ingest", "IngestService", arguments, logging, signals,
+            ],
             exclude: ["README.md"], swiftSettings: settings),
         .target(
             name: "TestKit", dependencies: ["Telemetry", "GatewayCore", "Historian", logging], exclude: ["README.md"],
@@ -120,13 +125,18 @@ let package = Package(
         tests("Envelope", ["Telemetry", "COpenSSL", "TestKit"]),
         tests("Historian", ["Telemetry", "GatewayCore", "TestKit", "log-torture", grdb, logging], exclude: ["Golden"]),
         tests("Scoring", ["Telemetry", "PlantSimulation", "TestKit"]),
-        tests("Sparkplug", ["Telemetry", "TestKit", protobuf], exclude: ["Generated/README.md", "sparkplug_assertions.txt", "sparkplug_b.proto"]),
+        tests(
+            "Sparkplug", ["Telemetry", "TestKit", protobuf],
+            exclude: ["Generated/README.md", "sparkplug_assertions.txt", "sparkplug_b.proto"]),
         tests("Uplink", ["Telemetry", "GatewayCore", "Compression", "Envelope", "Sparkplug", "Identity", "TestKit", logging]),
         tests("MQTTProtocol", ["Telemetry", "TestKit"]),
         tests("Ingest", ["Telemetry", "GatewayCore", "Compression", "Envelope", "Sparkplug", "TestKit"]),
         tests(
             "IngestService",
-            ["Telemetry", "GatewayCore", "Envelope", "Identity", "Ingest", "MQTTProtocol", "Sparkplug", "TestKit", "indusedge", "indusedge-control", logging]),
+            [
+                "Telemetry", "GatewayCore", "Envelope", "Identity", "Ingest", "MQTTProtocol", "Sparkplug", "TestKit", "indusedge",
+                "indusedge-control", logging,
+            ]),
         tests("Identity", ["Telemetry", "GatewayCore"]),
         tests("PlantSimulation", ["Telemetry"]),
         tests(

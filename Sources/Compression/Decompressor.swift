@@ -97,7 +97,8 @@ package enum Decompressor {
             payload += chunk
             if payload.count > limit { throw bomb(algorithm, bytes.count, limit) }
             guard result == Z_OK || result == Z_STREAM_END else {
-                throw violation(algorithm, result == Z_BUF_ERROR ? "it ends too early" : stream.msg.map { String(cString: $0) } ?? "error \(result)")
+                throw violation(
+                    algorithm, result == Z_BUF_ERROR ? "it ends too early" : stream.msg.map { String(cString: $0) } ?? "error \(result)")
             }
             if result == Z_OK, position == bytes.count, left > 0 { throw violation(algorithm, "it ends too early") }
         }

@@ -134,7 +134,9 @@ private struct Splitter {
         var metrics = 0
         while !reader.isAtEnd, reader.bytes[reader.position] == MetricColumns.metricField {
             reader.position += 1
-            guard let length = reader.varint(), let count = Int(exactly: length), let range = reader.run(count), metric(range) else { return nil }
+            guard let length = reader.varint(), let count = Int(exactly: length), let range = reader.run(count), metric(range) else {
+                return nil
+            }
             metrics += 1
         }
         guard metrics > 0, metrics <= MetricColumns.metricsMax else { return nil }
@@ -227,7 +229,9 @@ private struct Splitter {
 
     private func digits(_ value: Double, _ places: Int) -> Int32? {
         let power = MetricColumns.powers[places]
-        guard let digits = Int32(exactly: (value * power).rounded()), (Double(digits) / power).bitPattern == value.bitPattern else { return nil }
+        guard let digits = Int32(exactly: (value * power).rounded()), (Double(digits) / power).bitPattern == value.bitPattern else {
+            return nil
+        }
         return digits
     }
 }
@@ -261,7 +265,8 @@ private struct Joiner {
     }
 
     mutating func join() throws(GatewayError) -> [UInt8] {
-        guard let count = readers[0].varint(), count <= UInt64(MetricColumns.metricsMax), let before = readers[0].varint().flatMap(Int.init(exactly:)),
+        guard let count = readers[0].varint(), count <= UInt64(MetricColumns.metricsMax),
+            let before = readers[0].varint().flatMap(Int.init(exactly:)),
             let first = readers[0].run(before)
         else { throw Joiner.malformed }
         output += readers[0].bytes[first]

@@ -9,16 +9,22 @@ package struct DeliverySettings: Sendable, Equatable {
     package var quietHours: QuietHoursSettings?
     /// Bytes of payload per UTC day, on a link that costs by volume.
     package var dailyLimit: Int?
+    /// Data older than this is no longer fresh: what is newer goes beside it, and it follows as what has piled up.
+    package var liveWithin: Duration
+    /// The scan groups whose data goes first, as alarms do.
+    package var alarmGroups: [String]
 
     package init(
         rateLimit: Int? = nil, backlogRate: Int? = nil, backlogShare: Int = 50, quietHours: QuietHoursSettings? = nil,
-        dailyLimit: Int? = nil
+        dailyLimit: Int? = nil, liveWithin: Duration = .seconds(10), alarmGroups: [String] = []
     ) {
         self.rateLimit = rateLimit
         self.backlogRate = backlogRate
         self.backlogShare = backlogShare
         self.quietHours = quietHours
         self.dailyLimit = dailyLimit
+        self.liveWithin = liveWithin
+        self.alarmGroups = alarmGroups
     }
 }
 

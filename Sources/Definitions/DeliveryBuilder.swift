@@ -7,7 +7,11 @@ struct DeliveryBuilder {
 
     /// `nil` where something is wrong that was reported already.
     mutating func build(_ source: ObjectValue) -> DeliverySettings? {
-        guard let share = source.integer("backlogShare") else { return nil }
+        guard let share = source.integer("backlogShare"), let liveWithin = source.duration("liveWithin") else { return nil }
+        let alarmGroups = source.list("alarmGroups").compactMap { element -> String? in
+            guard case .text(let name) = element.value else { return nil }
+            return name
+        }
         let rate = source.size("rateLimit").map { Int($0) }
         let backlog = source.size("backlogRate").map { Int($0) }
         if let rate, let backlog, backlog > rate {
@@ -18,7 +22,7 @@ struct DeliveryBuilder {
         }
         return DeliverySettings(
             rateLimit: rate, backlogRate: backlog, backlogShare: share, quietHours: source.object("quietHours").flatMap { quietHours($0) },
-            dailyLimit: source.size("dailyLimit").map { Int($0) })
+            dailyLimit: source.size("dailyLimit").map { Int($0) }, liveWithin: liveWithin, alarmGroups: alarmGroups)
     }
 
     private mutating func quietHours(_ source: ObjectValue) -> QuietHoursSettings? {
@@ -30,7 +34,8 @@ struct DeliveryBuilder {
             diagnostics.append(
                 Diagnostic(
                     .error, file: file, at: source.position(of: "to"), path: source.path.key("to").description,
-                    "the quiet hours end when they begin", value: source.text("to"), suggestion: "leave quietHours out, or choose another end"))
+                    "the quiet hours end when they begin", value: source.text("to"),
+                    suggestion: "leave quietHours out, or choose another end"))
             return nil
         }
         return QuietHoursSettings(start: start, end: end, allows: allows)

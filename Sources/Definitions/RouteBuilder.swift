@@ -3,6 +3,8 @@ struct RouteBuilder {
     let file: String
     /// The site's name: default of group and node.
     let site: String
+    /// The scan groups of the devices.
+    var scanGroups: Set<String> = []
     private(set) var diagnostics: [Diagnostic] = []
 
     init(file: String, site: String) {
@@ -39,7 +41,8 @@ struct RouteBuilder {
         let delivery = buildDelivery(source)
         guard let name = source.text("name"), let payload = source.text("payload").flatMap(Route.Payload.init(rawValue:)),
             let failover = source.text("failover").flatMap(Route.Failover.init(rawValue:)), let inFlight = source.integer("inFlight"),
-            let keepAlive = source.duration("keepAlive"), let delivery
+            let keepAlive = source.duration("keepAlive"), let probeInterval = source.duration("probeInterval"),
+            let recoveryTimeout = source.duration("recoveryTimeout"), let delivery
         else { return nil }
         var route = Route(
             name: name, payload: payload, group: source.text("group") ?? site, node: source.text("node") ?? site,
@@ -53,10 +56,13 @@ struct RouteBuilder {
         }
         if route.envelope != nil, source.text("commands") == "allowed" {
             report(
-                source, "commands", "commands has no effect on a route with an envelope, which takes none but the rebirth", severity: .warning,
+                source, "commands", "commands has no effect on a route with an envelope, which takes none but the rebirth",
+                severity: .warning,
                 suggestion: "remove it")
         }
         route.delivery = delivery
+        route.probeInterval = probeInterval
+        route.recoveryTimeout = recoveryTimeout
         buildSparkplug(source, &route)
         return route
     }
@@ -79,7 +85,13 @@ struct RouteBuilder {
         guard let delivery = source.object("delivery") else { return source.isAbsent("delivery") ? DeliverySettings() : nil }
         var builder = DeliveryBuilder(file: file)
         defer { diagnostics += builder.diagnostics }
-        return builder.build(delivery)
+        let settings = builder.build(delivery)
+        for group in settings?.alarmGroups ?? [] where !scanGroups.contains(group) {
+            report(
+                delivery, "alarmGroups", "no device has a scan group '\(group)'", severity: .warning, value: group,
+                suggestion: nearestName(to: group, among: scanGroups.sorted()).map { "did you mean '\($0)'?" })
+        }
+        return settings
     }
 
     private mutating func buildClusters(_ source: ObjectValue) -> [Cluster] {
@@ -102,12 +114,23 @@ struct RouteBuilder {
                 Cluster(name: name, host: address.host, port: address.port, isEncrypted: address.isEncrypted, weight: weight))
         }
         diagnostics += names.diagnostics
-        if let weighted, let failover = source.text("failover"), failover != Route.Failover.weighted.rawValue {
-            report(
-                weighted, "weight", "weight has no effect with failover '\(failover)'", severity: .warning,
-                suggestion: "say failover: weighted to spread devices by weight")
+        if let weighted, let failover = source.text("failover").flatMap(Route.Failover.init(rawValue:)) {
+            checkWeight(of: weighted, failover)
         }
         return clusters
+    }
+
+    /// A weight where clusters are not chosen by it.
+    private mutating func checkWeight(of cluster: ObjectValue, _ failover: Route.Failover) {
+        let rule: String
+        switch failover {
+        case .weighted, .latencyAware: return
+        case .ordered: rule = "takes the clusters in their order"
+        case .mirror: rule = "gives everything to each cluster"
+        }
+        report(
+            cluster, "weight", "failover '\(failover.rawValue)' \(rule), whatever their weight", severity: .warning,
+            suggestion: "say failover: weighted to spread devices by weight")
     }
 
     private func buildTLS(_ source: ObjectValue) -> TLSSettings? {

@@ -48,7 +48,8 @@ struct RouteEnvelopeBuilder {
             if let cluster = recipient.text("cluster") {
                 guard clusters.contains(cluster) else {
                     report(
-                        recipient, "cluster", "the route has no cluster '\(cluster)'", value: cluster, allowed: clusters.joined(separator: ", "),
+                        recipient, "cluster", "the route has no cluster '\(cluster)'", value: cluster,
+                        allowed: clusters.joined(separator: ", "),
                         suggestion: nearestName(to: cluster, among: clusters).map { "did you mean '\($0)'?" })
                     continue
                 }
@@ -70,7 +71,8 @@ struct RouteEnvelopeBuilder {
                     suggestion: "add {cluster: \(cluster), key: …}")
             } else if count > RouteEnvelopeBuilder.recipientsMax {
                 report(
-                    source, "recipients", "cluster '\(cluster)' has \(count) recipients", allowed: "at most \(RouteEnvelopeBuilder.recipientsMax)")
+                    source, "recipients", "cluster '\(cluster)' has \(count) recipients",
+                    allowed: "at most \(RouteEnvelopeBuilder.recipientsMax)")
             }
         }
         guard let suite = source.text("suite").flatMap(RouteEnvelope.Suite.init(rawValue:)), let key = source.text("signingKey"),

@@ -133,6 +133,10 @@ package struct Route: Sendable, Equatable {
     /// In the order they are tried.
     package var clusters: [Cluster]
     package var failover: Failover
+    /// How often a cluster is looked after.
+    package var probeInterval = Duration.seconds(10)
+    /// How long a cluster that was lost must stand before devices go back to it.
+    package var recoveryTimeout = Duration.seconds(30)
     /// How much may be sent, and when.
     package var delivery = DeliverySettings()
     /// The most messages published and not yet acknowledged.

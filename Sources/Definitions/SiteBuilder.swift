@@ -28,6 +28,7 @@ struct SiteBuilder {
         let assets = buildAssets(spec, devices: devices)
         let siteName = metadata.text("name")
         var routes = RouteBuilder(file: file, site: siteName ?? "")
+        routes.scanGroups = Set(devices.flatMap { $0.scanGroups.map(\.name) })
         let builtRoutes = routes.build(spec)
         diagnostics += routes.diagnostics
         var firewalls = FirewallBuilder(file: file)

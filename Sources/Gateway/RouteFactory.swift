@@ -23,7 +23,9 @@ struct RouteFactory: Sendable {
     func route(_ route: Definitions.Route, streams: [StreamID]) throws -> Uplink.Route {
         var configuration = RouteConfiguration(
             name: route.name, site: site.name,
-            clusters: route.clusters.map { .init(name: $0.name, host: $0.host, port: UInt16($0.port), isTLS: $0.isEncrypted, weight: $0.weight) },
+            clusters: route.clusters.map {
+                .init(name: $0.name, host: $0.host, port: UInt16($0.port), isTLS: $0.isEncrypted, weight: $0.weight)
+            },
             failover: Self.failover(route.failover),
             payload: route.payload == .json ? .json(topicTemplate: route.topic) : .sparkplugB(group: route.group, node: route.node),
             tls: route.tls.map {
@@ -36,6 +38,10 @@ struct RouteFactory: Sendable {
             primaryHost: route.sparkplug.primaryHost, templates: route.sparkplug.templates ? templates : [:],
             allowsCommands: route.allowsCommands, stateFolder: site.log.path + "/sparkplug")
         configuration.form = form(of: route)
+        configuration.stateFolder = site.log.path + "/routes"
+        configuration.probeInterval = route.probeInterval
+        configuration.recoveryTimeout = route.recoveryTimeout
+        configuration.liveLagMax = route.delivery.liveWithin
         let prepared = try Uplink.Route(
             configuration: configuration, log: log, time: time, logger: logger, preflight: preflight(of: route), commands: writes)
         prepared.register(streams: streams)
@@ -72,7 +78,7 @@ struct RouteFactory: Sendable {
             bytesPerSecond: settings.rateLimit, backlogBytesPerSecond: settings.backlogRate, backlogSharePercent: settings.backlogShare,
             quietHours: settings.quietHours.map {
                 QuietHours(startMinute: $0.start, endMinute: $0.end, allows: $0.allows == .live ? .live : .nothing)
-            }, bytesPerDay: settings.dailyLimit)
+            }, bytesPerDay: settings.dailyLimit, alarmGroups: Set(settings.alarmGroups))
     }
 
     private func preflight(of route: Definitions.Route) -> @Sendable () throws -> Void {

@@ -333,3 +333,43 @@ extension LogCore.State {
         for (stream, tally) in segment.tallies { streams[Int(stream.rawValue)]?.gone += tally }
     }
 }
+
+extension LogCore {
+    func descriptors() -> [StreamID: StreamDescriptor] {
+        state.withLock { state in
+            var descriptors: [StreamID: StreamDescriptor] = [:]
+            for (number, stream) in state.streams.enumerated() { descriptors[StreamID(rawValue: UInt32(number))] = stream?.descriptor }
+            return descriptors
+        }
+    }
+
+    func descriptor(of stream: StreamID) -> StreamDescriptor? {
+        state.withLock { state in
+            let number = Int(stream.rawValue)
+            return number < state.streams.count ? state.streams[number]?.descriptor : nil
+        }
+    }
+}
+
+extension LogCore.State {
+    /// Counts everything through `position` as being on disk.
+    mutating func confirm(through position: UInt64) {
+        var index = tail.index(after: durable)
+        while index < tail.entries.count, tail.entries[index].last <= position {
+            switch tail.entries[index].content {
+            case .batch(let batch):
+                let number = Int(batch.stream.rawValue)
+                streams[number]?.durableCounts.add(batch, tagCount: tagCounts[number])
+            case .loss(let loss):
+                for (stream, counts) in loss.counts {
+                    streams[Int(stream.rawValue)]?.durableCounts += counts
+                    streams[Int(stream.rawValue)]?.durableLost += counts.stored
+                }
+            }
+            index += 1
+        }
+        durable = max(durable, position)
+        // While the disk refuses, nobody need ask for more than the try at each interval.
+        isCommitRequested = false
+    }
+}

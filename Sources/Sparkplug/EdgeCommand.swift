@@ -69,7 +69,9 @@ package struct CommandFreshness: Sendable {
         guard let sentAt = command.sentAt else { return "the command has no timestamp, so that its age cannot be told" }
         if isClockUncertain { return "the gateway's clock is not known to be right, so that the command's age cannot be told" }
         let age = now.since(sentAt)
-        guard age <= CommandFreshness.ageMax else { return "the command was sent \(age) ago, at most \(CommandFreshness.ageMax) are accepted" }
+        guard age <= CommandFreshness.ageMax else {
+            return "the command was sent \(age) ago, at most \(CommandFreshness.ageMax) are accepted"
+        }
         guard age >= .zero - CommandFreshness.ageMax else {
             return "the command's time is \(.zero - age) ahead, at most \(CommandFreshness.ageMax) are accepted"
         }

@@ -39,7 +39,8 @@ package struct SparkplugMetric: Sendable, Equatable {
 
     package init(
         name: String? = nil, alias: UInt64? = nil, timestamp: UInt64? = nil, datatype: UInt32? = nil, isHistorical: Bool = false,
-        isTransient: Bool = false, isNull: Bool = false, metadata: SparkplugMetadata? = nil, properties: [SparkplugProperty] = [], value: SparkplugValue? = nil
+        isTransient: Bool = false, isNull: Bool = false, metadata: SparkplugMetadata? = nil, properties: [SparkplugProperty] = [],
+        value: SparkplugValue? = nil
     ) {
         self.name = name
         self.alias = alias

@@ -71,7 +71,9 @@ private struct FlatJSONScanner {
         var members: [String: Member] = [:]
         try expect(UInt8(ascii: "{"))
         skipSpace()
-        if next == UInt8(ascii: "}") { position += 1 } else {
+        if next == UInt8(ascii: "}") {
+            position += 1
+        } else {
             repeat {
                 skipSpace()
                 let key = try string()

@@ -10,7 +10,8 @@ internal import Telemetry
 final class ClusterConnection: Sendable {
     enum Outcome {
         case notConnected(any Error)
-        case lost(any Error, after: Duration)
+        /// `wasSilent`: it was given up, because the broker answered nothing any more.
+        case lost(any Error, after: Duration, wasSilent: Bool)
     }
 
     let index: Int
@@ -132,7 +133,7 @@ final class ClusterConnection: Sendable {
             .connectionLost, resource: configuration.resource, operation: "connection", "the connection ended", time: time.utc)
         // Not a trouble of the network that would be gone after a while: the next cluster is tried at once.
         if session.state.withLock({ $0.isHostOffline }) { return .notConnected(session.error ?? lost) }
-        return .lost(session.error ?? lost, after: since.duration(to: time.now))
+        return .lost(session.error ?? lost, after: since.duration(to: time.now), wasSilent: session.state.withLock { $0.wasSilent })
     }
 
     private func didNotConnect(_ feed: LogFeed, _ error: any Error) -> Outcome {
@@ -273,6 +274,7 @@ final class ClusterConnection: Sendable {
             pause = configuration.probeInterval
             guard let silence = feed.probe(index, askedAt: session.askedAt) else { continue }
             session.state.withLock {
+                $0.wasSilent = true
                 $0.error = GatewayError(
                     .timedOut, resource: "\(configuration.resource), cluster \(cluster.name) (\(cluster.address))", operation: "publish",
                     "no answer for \(Int(silence.inSeconds)) s, though messages or a question wait for one", time: time.utc)
@@ -320,7 +322,8 @@ final class ClusterConnection: Sendable {
                 guard let descriptor = context.log.descriptor(of: item.batch.stream) else { continue }
                 do throws(GatewayError) {
                     let messages = try encoder.messages(
-                        for: item.batch, descriptor, isHistorical: item.isBacklog || item.isFromDisk || session.isOlder(item.batch), at: now)
+                        for: item.batch, descriptor, isHistorical: item.isBacklog || item.isFromDisk || session.isOlder(item.batch), at: now
+                    )
                     let size = messages.reduce(0) { $0 + $1.payload.count }
                     let awaited = messages.count { $0.qualityOfService > 0 }
                     guard feed.sending(item, by: index, awaited: awaited, bytes: size) else { continue }
@@ -475,8 +478,10 @@ extension LaneStatus {
 extension RouteStatus {
     /// After a connection: what troubles other clusters still, or nothing.
     fileprivate mutating func tellNewestError(keepsOthers: Bool) {
-        let newest = keepsOthers ? clusters.filter { !$0.lastError.isEmpty && $0.state != .connected && $0.name != cluster }
-            .max { ($0.lastErrorTime ?? Timestamp(nanoseconds: 0)) < ($1.lastErrorTime ?? Timestamp(nanoseconds: 0)) } : nil
+        let newest =
+            keepsOthers
+            ? clusters.filter { !$0.lastError.isEmpty && $0.state != .connected && $0.name != cluster }
+                .max { ($0.lastErrorTime ?? Timestamp(nanoseconds: 0)) < ($1.lastErrorTime ?? Timestamp(nanoseconds: 0)) } : nil
         lastError = newest?.lastError ?? []
         lastErrorTime = newest?.lastErrorTime
         retryCount = newest?.retryCount ?? 0

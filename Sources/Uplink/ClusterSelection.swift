@@ -34,7 +34,7 @@ struct ClusterSelection: Sendable {
         clusters = configuration.clusters
         self.members = members
         healths = clusters.map { _ in ClusterHealth(recoveryTimeout: configuration.recoveryTimeout) }
-        latency = LatencySelector(count: clusters.count)
+        latency = LatencySelector(weights: clusters.map(\.weight))
         untried = configuration.failover == .weighted ? Set(members) : []
         settlesAt = now.advanced(by: configuration.settleTime)
     }

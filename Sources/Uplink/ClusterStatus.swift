@@ -1,3 +1,4 @@
+package import GatewayCore
 package import Telemetry
 
 /// How one cluster of a route is doing.
@@ -58,6 +59,25 @@ package struct LaneStatus: Sendable, Hashable {
     package var publishedSamples: UInt64 = 0
 
     package init() {}
+}
+
+/// A lane that may not send for long, and why.
+package struct LaneHold: Sendable, Hashable {
+    package enum Reason: String, Sendable, Hashable, CaseIterable {
+        case quietHours
+        /// What may be sent in a day is sent.
+        case dailyLimit
+    }
+
+    package var lane: LogLane
+    package var reason: Reason
+    package var until: Timestamp
+
+    package init(lane: LogLane, reason: Reason, until: Timestamp) {
+        self.lane = lane
+        self.reason = reason
+        self.until = until
+    }
 }
 
 /// What has piled up.

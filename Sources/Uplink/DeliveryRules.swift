@@ -12,16 +12,19 @@ package struct DeliveryRules: Sendable, Hashable {
     package var quietHours: QuietHours?
     /// Bytes of payload per UTC day on a link that costs by volume; the backlog takes at most half of them.
     package var bytesPerDay: Int?
+    /// The scan groups whose data goes first, as alarms do.
+    package var alarmGroups: Set<String>
 
     package init(
         bytesPerSecond: Int? = nil, backlogBytesPerSecond: Int? = nil, backlogSharePercent: Int = 50, quietHours: QuietHours? = nil,
-        bytesPerDay: Int? = nil
+        bytesPerDay: Int? = nil, alarmGroups: Set<String> = []
     ) {
         self.bytesPerSecond = bytesPerSecond
         self.backlogBytesPerSecond = backlogBytesPerSecond
         self.backlogSharePercent = backlogSharePercent
         self.quietHours = quietHours
         self.bytesPerDay = bytesPerDay
+        self.alarmGroups = alarmGroups
     }
 }
 

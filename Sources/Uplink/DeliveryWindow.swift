@@ -59,6 +59,8 @@ struct DeliveryWindow: Sendable {
         var firstNumber: UInt64 = 0
         /// Per cluster, the number before which nothing waits.
         var nextWaiting: [UInt64]
+        var waiting = 0
+        var waitingBytes = 0
 
         var count: Int { slots.count - head }
         func index(of number: UInt64) -> Int? {
@@ -81,7 +83,7 @@ struct DeliveryWindow: Sendable {
 
     /// The most entries of a lane that are read and not done with.
     static let slotsMax = 65_536
-    /// The most entries that wait to be sent, and how many bytes of raw values they may have before no more are read.
+    /// The most entries of a lane that wait to be sent, and how many bytes of raw values they may have before no more are read.
     static let waitingMax = 4096
     static let waitingBytesMax = 4 << 20
     /// The most entries that are read at once.
@@ -90,8 +92,9 @@ struct DeliveryWindow: Sendable {
     let limits: Limits
     private var lines: [Line]
     private var clusters: [Cluster]
-    private(set) var waiting = 0
-    private(set) var waitingBytes = 0
+    /// Entries of both lanes that wait to be sent, and their bytes.
+    var waiting: Int { lines.reduce(0) { $0 + $1.waiting } }
+    var waitingBytes: Int { lines.reduce(0) { $0 + $1.waitingBytes } }
     private var waitingFresh = 0
     /// Those of them that were read before the live lane began.
     private var waitingFreshOnBacklogLane = 0
@@ -123,14 +126,14 @@ struct DeliveryWindow: Sendable {
 
     // MARK: - Reading
 
-    /// How many entries may be read on a lane now; 0: none, until some are sent.
+    /// How many entries may be read on a lane now; 0: none, until some are sent. What waits on one lane never holds up the other.
     func room(on lane: LogLane) -> Int {
         let line = lines[Self.line(of: lane)]
-        guard waiting < Self.waitingMax, line.count < Self.slotsMax - Self.readMax else { return 0 }
-        // The lane of fresh data may always read a little: what piles up on the other one must not hold it up.
-        guard waitingBytes < Self.waitingBytesMax else { return lane == .live && waitingFresh == 0 ? 1 : 0 }
-        let mean = waiting == 0 ? 0 : waitingBytes / waiting
-        return mean == 0 ? 32 : max(1, min(Self.readMax, (Self.waitingBytesMax - waitingBytes) / mean))
+        guard line.waiting < Self.waitingMax, line.count < Self.slotsMax - Self.readMax, line.waitingBytes < Self.waitingBytesMax else {
+            return 0
+        }
+        let mean = line.waiting == 0 ? 0 : line.waitingBytes / line.waiting
+        return mean == 0 ? 32 : max(1, min(Self.readMax, (Self.waitingBytesMax - line.waitingBytes) / mean))
     }
 
     /// Takes a batch that was read. It waits until `take` gives it out.
@@ -399,8 +402,8 @@ struct DeliveryWindow: Sendable {
     }
 
     private mutating func startsWaiting(_ slot: Slot, on line: Int) {
-        waiting += 1
-        waitingBytes += slot.bytes
+        lines[line].waiting += 1
+        lines[line].waitingBytes += slot.bytes
         if !slot.isBacklog {
             waitingFresh += 1
             if line == 0 { waitingFreshOnBacklogLane += 1 }
@@ -409,8 +412,8 @@ struct DeliveryWindow: Sendable {
     }
 
     private mutating func stopsWaiting(_ slot: Slot, on line: Int) {
-        waiting -= 1
-        waitingBytes -= slot.bytes
+        lines[line].waiting -= 1
+        lines[line].waitingBytes -= slot.bytes
         if !slot.isBacklog {
             waitingFresh -= 1
             if line == 0 { waitingFreshOnBacklogLane -= 1 }

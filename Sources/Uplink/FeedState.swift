@@ -29,6 +29,8 @@ struct FeedState: Sendable {
     var closures: UInt64 = 0
     var lastRestart: MonotonicInstant?
     var drain = DrainMeter()
+    /// The scan groups whose data goes first.
+    var alarmGroups: Set<String> = []
 }
 
 extension FeedState {
@@ -48,7 +50,8 @@ extension FeedState {
             let cluster = selection.choose(at: now).cluster(of: descriptor.device) ?? selection.members.first ?? 0
             devices.append((descriptor.device, cluster))
         }
-        let stream = Stream(tagCount: descriptor.tags.count, device: device, isAlarm: descriptor.isAlarm)
+        let stream = Stream(
+            tagCount: descriptor.tags.count, device: device, isAlarm: descriptor.isAlarm || alarmGroups.contains(descriptor.group))
         streams[id] = stream
         return stream
     }

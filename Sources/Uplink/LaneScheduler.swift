@@ -32,24 +32,25 @@ struct LaneScheduler: Sendable {
     private let rules: DeliveryRules
     private var route: TokenBucket?
     private var backlog: TokenBucket?
-    /// The day since 1970 in UTC, and what was sent in it.
-    private var day: Int64 = .min
-    private(set) var sentToday = 0
-    private var backlogSentToday = 0
+    /// What was sent today, as far as is known.
+    private(set) var volume = DailyVolume(day: .min)
+    /// What was sent before the start of the program.
+    private let former: DailyVolume?
 
     /// Whether what may be sent is bounded by bytes at all.
     var isLimited: Bool { route != nil || backlog != nil || rules.bytesPerDay != nil }
 
-    init(_ rules: DeliveryRules) {
+    /// - Parameter former: what was sent on the last day before the start of the program.
+    init(_ rules: DeliveryRules, former: DailyVolume? = nil) {
         self.rules = rules
+        self.former = former
         route = rules.bytesPerSecond.map { TokenBucket(bytesPerSecond: $0) }
         backlog = rules.backlogBytesPerSecond.map { TokenBucket(bytesPerSecond: $0) }
     }
 
     /// How long a lane must wait before it may send its next message; zero: it may send now.
     mutating func wait(for lane: LogLane, at now: MonotonicInstant, utc: Timestamp) -> Duration {
-        beginDay(utc)
-        var wait = Duration.zero
+        var wait = hold(on: lane, utc: utc)?.rest ?? .zero
         if var bucket = route {
             bucket.fill(at: now)
             route = bucket
@@ -60,29 +61,38 @@ struct LaneScheduler: Sendable {
             backlog = bucket
             wait = max(wait, bucket.wait)
         }
-        if let quiet = rules.quietHours, lane == .backlog || quiet.allows == .nothing { wait = max(wait, quiet.rest(at: utc)) }
-        if let limit = rules.bytesPerDay {
-            let isSpent = sentToday >= limit || lane == .backlog && backlogSentToday >= limit / 2
-            if isSpent { wait = max(wait, Self.restOfDay(utc)) }
-        }
         return wait
+    }
+
+    /// What holds a lane back for long, and for how long: the quiet hours or the daily limit, whichever ends later.
+    mutating func hold(on lane: LogLane, utc: Timestamp) -> (reason: LaneHold.Reason, rest: Duration)? {
+        beginDay(utc)
+        var hold: (reason: LaneHold.Reason, rest: Duration)?
+        if let quiet = rules.quietHours, lane == .backlog || quiet.allows == .nothing {
+            let rest = quiet.rest(at: utc)
+            if rest > .zero { hold = (.quietHours, rest) }
+        }
+        if let limit = rules.bytesPerDay {
+            let isSpent = volume.bytes >= limit || lane == .backlog && volume.backlogBytes >= limit / 2
+            let rest = Self.restOfDay(utc)
+            if isSpent, hold.map({ $0.rest < rest }) ?? true { hold = (.dailyLimit, rest) }
+        }
+        return hold
     }
 
     /// A lane sent so many bytes.
     mutating func sent(_ bytes: Int, on lane: LogLane) {
         route?.spend(bytes)
-        sentToday += bytes
+        volume.bytes += bytes
         guard lane == .backlog else { return }
         backlog?.spend(bytes)
-        backlogSentToday += bytes
+        volume.backlogBytes += bytes
     }
 
     private mutating func beginDay(_ utc: Timestamp) {
         let today = QuietHours.day(of: utc)
-        guard today != day else { return }
-        day = today
-        sentToday = 0
-        backlogSentToday = 0
+        guard today != volume.day else { return }
+        volume = former.flatMap { $0.day == today ? $0 : nil } ?? DailyVolume(day: today)
     }
 
     private static func restOfDay(_ utc: Timestamp) -> Duration {

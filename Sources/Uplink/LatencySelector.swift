@@ -2,6 +2,8 @@ internal import GatewayCore
 internal import Telemetry
 
 /// Chooses the cluster that answers fastest, and does not change its mind for little.
+///
+/// Round trips count in proportion to the weights: a cluster with half of another's weight must be more than twice as fast.
 struct LatencySelector: Sendable {
     /// A new cluster must be faster by this share of the present one's round trip …
     static let hysteresis = 0.25
@@ -13,6 +15,8 @@ struct LatencySelector: Sendable {
     static let penaltyHalfLife = Duration.seconds(120)
     /// More losses than this add nothing.
     static let penaltyMax = 16.0
+    /// The round trip, in nanoseconds, of who never answered: longer than any.
+    private static let unmeasured = 1e30
 
     private struct Candidate {
         /// Exponentially weighted mean with weight 1/8, in nanoseconds.
@@ -21,10 +25,20 @@ struct LatencySelector: Sendable {
         var penaltyAt = MonotonicInstant(nanoseconds: 0)
     }
     private var candidates: [Candidate]
+    private let hasWeight: [Bool]
     private(set) var selected: Int?
     private var selectedAt: MonotonicInstant?
 
-    init(count: Int) { candidates = [Candidate](repeating: Candidate(), count: count) }
+    /// By cluster, how much slower than it is its weight makes it look.
+    private let handicaps: [Double]
+
+    /// - Parameter weights: of the clusters; one without any is only taken where no other can be used.
+    init(weights: [Int]) {
+        candidates = [Candidate](repeating: Candidate(), count: weights.count)
+        let heaviest = Double(max(weights.max() ?? 1, 1))
+        handicaps = weights.map { $0 > 0 ? heaviest / Double($0) : 1 }
+        hasWeight = weights.map { $0 > 0 }
+    }
 
     /// A cluster answered.
     mutating func measured(_ roundTrip: Duration, of cluster: Int) {
@@ -54,8 +68,10 @@ struct LatencySelector: Sendable {
     mutating func select(among usable: [Int], at now: MonotonicInstant) -> Int? {
         // One that was never measured comes after all that were.
         func score(_ cluster: Int) -> Double {
-            (candidates[cluster].roundTrip ?? .greatestFiniteMagnitude / 1000) * (1 + penalty(of: cluster, at: now))
+            (candidates[cluster].roundTrip ?? Self.unmeasured) * (1 + penalty(of: cluster, at: now)) * handicaps[cluster]
         }
+        let wanted = usable.filter { hasWeight[$0] }
+        let usable = wanted.isEmpty ? usable : wanted
         guard let best = usable.min(by: { score($0) < score($1) }) else {
             selected = nil
             return nil

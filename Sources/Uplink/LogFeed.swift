@@ -38,7 +38,8 @@ final class LogFeed: Sendable {
                     limits: .init(
                         messagesMax: configuration.inFlight, bytesMax: configuration.inFlightBytes,
                         backlogSharePercent: configuration.delivery.backlogSharePercent)),
-                selection: ClusterSelection(configuration, members: members, at: context.time.now)))
+                selection: ClusterSelection(configuration, members: members, at: context.time.now),
+                alarmGroups: configuration.delivery.alarmGroups))
         wakes = configuration.clusters.map { _ in Gate() }
         began = context.time.utc
     }
@@ -148,7 +149,8 @@ final class LogFeed: Sendable {
                     refuse(
                         position: entry.position, on: lane,
                         GatewayError(
-                            .notFound, resource: "stream \(batch.stream.rawValue)", operation: "encode", "the log does not know this stream"))
+                            .notFound, resource: "stream \(batch.stream.rawValue)", operation: "encode", "the log does not know this stream"
+                        ))
                     continue
                 }
                 let cluster = state.withLock { state in
@@ -200,12 +202,14 @@ final class LogFeed: Sendable {
                     (isBacklog ? backlog : live) == .zero
                 }
                 guard items.isEmpty, state.window.waiting > 0 else { return (items, nil) }
-                return (items, [live, backlog].filter { $0 > .zero }.min())
+                return (items, [live, backlog].filter { $0 > .zero }.min().map { min($0, Self.waitMax) })
             }
         }
     }
     /// How many entries are encoded at once.
     private static let takeMax = 16
+    /// How long nobody looks again whether something may be sent: the clock may have been set meanwhile.
+    private static let waitMax = Duration.seconds(60)
 
     /// An entry goes out now as so many messages, of which `awaited` are acknowledged. Returns whether it still may.
     func sending(_ item: DeliveryWindow.Item, by cluster: Int, awaited: Int, bytes: Int) -> Bool {
@@ -215,7 +219,7 @@ final class LogFeed: Sendable {
             if let progress { advance(progress, &state) }
             return isValid
         }
-        if isValid { context.scheduler.withLock { $0.sent(bytes, on: item.isBacklog ? .backlog : .live) } }
+        if isValid { context.sent(bytes, on: item.isBacklog ? .backlog : .live) }
         return isValid
     }
 

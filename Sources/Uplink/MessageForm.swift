@@ -99,7 +99,8 @@ struct MessageFormer {
                 case .nodeDeath: .will
                 default: .data
                 }
-            let key = kind == .data ? batch.map { EnvelopeBatchKey(epoch: $0.epoch, stream: $0.stream.rawValue, sequence: $0.sequence) } : nil
+            let key =
+                kind == .data ? batch.map { EnvelopeBatchKey(epoch: $0.epoch, stream: $0.stream.rawValue, sequence: $0.sequence) } : nil
             let sealed = try sealer.seal(kind, topic: message.topic, payload: message.payload, batch: key, at: time)
             message.topic = sealed.topic
             message.payload = sealed.bytes

@@ -72,10 +72,14 @@ struct PayloadEncoder {
     }
 
     /// What a subscriber must know before the first data.
-    mutating func births(at time: Timestamp) -> [MQTTSession.Message] { (edgeNode?.births(at: time) ?? []).compactMap { formed($0, at: time) } }
+    mutating func births(at time: Timestamp) -> [MQTTSession.Message] {
+        (edgeNode?.births(at: time) ?? []).compactMap { formed($0, at: time) }
+    }
 
     /// What hosts must hear of devices that went to another cluster.
-    mutating func deaths(at time: Timestamp) -> [MQTTSession.Message] { (edgeNode?.departures(at: time) ?? []).compactMap { formed($0, at: time) } }
+    mutating func deaths(at time: Timestamp) -> [MQTTSession.Message] {
+        (edgeNode?.departures(at: time) ?? []).compactMap { formed($0, at: time) }
+    }
 
     /// What the broker's message asks for.
     func command(topic: String, payload: [UInt8]) -> EdgeCommand {

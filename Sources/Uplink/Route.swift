@@ -47,6 +47,7 @@ package final class Route: Sendable {
     /// How the route is doing now. Never waits for the network or the disk.
     package var status: RouteStatus {
         var status = context.status
+        context.tellRules(&status)
         for feed in streams.withLock({ $0.feeds }).compactMap(\.feed) {
             let backlog = feed.backlog
             if configuration.failover == .mirror { for member in feed.members { status.clusters[member].backlog = backlog } }
@@ -87,6 +88,7 @@ package final class Route: Sendable {
         let feeds = try openFeeds()
         defer {
             for feed in feeds { feed.close() }
+            context.settleVolume()
             for index in connections.indices { context.update(index) { one, _ in one.state = .stopped } }
         }
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -144,8 +146,8 @@ package final class Route: Sendable {
                 case .notConnected(let error):
                     action = machine.didFailToConnect(using: &generator)
                     members[place].report(error, machine.failures, action)
-                case .lost(let error, let duration):
-                    action = machine.didLoseConnection(after: duration, using: &generator)
+                case .lost(let error, let duration, let wasSilent):
+                    action = machine.didLoseConnection(after: duration, wasSilent: wasSilent, using: &generator)
                     members[place].report(error, machine.failures, action)
                 }
             }

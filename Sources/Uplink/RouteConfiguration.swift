@@ -99,6 +99,8 @@ package struct RouteConfiguration: Sendable, Hashable {
     package var settleTime: Duration
     /// Data older than this no longer counts as fresh: the live lane begins anew, and what has piled up follows as backlog.
     package var liveLagMax: Duration
+    /// Where the route keeps small numbers over restarts; `nil` to forget them.
+    package var stateFolder: String?
     /// What is done to messages before they leave.
     package var form = MessageForm()
 
@@ -164,7 +166,8 @@ package struct RouteConfiguration: Sendable, Hashable {
             "documentBytesMax is \(documentBytesMax), but must be 1 to \(Self.documentBytesMax)")
         try require(
             probeInterval > .zero && recoveryTimeout > .zero && settleTime >= .zero && liveLagMax > .zero,
-            "probeInterval, recoveryTimeout and liveLagMax are \(probeInterval), \(recoveryTimeout) and \(liveLagMax), but must be positive")
+            "probeInterval, recoveryTimeout and liveLagMax are \(probeInterval), \(recoveryTimeout) and \(liveLagMax), but must be positive"
+        )
         try require(
             (1...100).contains(delivery.backlogSharePercent),
             "the backlog's share is \(delivery.backlogSharePercent) %, but must be 1 to 100 %")

@@ -12,6 +12,7 @@ final class RouteContext: Sendable {
     let preflight: @Sendable () throws -> Void
     /// One for the whole route: a mirror's clusters share its limits.
     let scheduler: Mutex<LaneScheduler>
+    private let volumeFile: Mutex<DailyVolumeFile?>
     /// Takes the commands of all clusters.
     let desk: CommandDesk
     private let shared: StatusBox
@@ -25,7 +26,12 @@ final class RouteContext: Sendable {
         self.time = time
         self.logger = logger
         self.preflight = preflight
-        scheduler = Mutex(LaneScheduler(configuration.delivery))
+        var file: DailyVolumeFile?
+        if let folder = configuration.stateFolder, let limit = configuration.delivery.bytesPerDay {
+            file = DailyVolumeFile(folder: folder, route: configuration.name, limit: limit)
+        }
+        scheduler = Mutex(LaneScheduler(configuration.delivery, former: file?.load()))
+        volumeFile = Mutex(file)
         var status = RouteStatus()
         status.clusters = configuration.clusters.map { ClusterStatus(name: $0.name, broker: $0.address, weight: $0.weight) }
         let shared = StatusBox(status)
@@ -43,6 +49,47 @@ final class RouteContext: Sendable {
     var status: RouteStatus { shared.status.withLock { $0 } }
 
     func update<Result>(_ body: (inout RouteStatus) -> Result) -> Result { shared.status.withLock { body(&$0) } }
+
+    /// So many bytes of payload go out on a lane.
+    func sent(_ bytes: Int, on lane: LogLane) {
+        let volume = scheduler.withLock { scheduler in
+            scheduler.sent(bytes, on: lane)
+            return scheduler.volume
+        }
+        keep { file throws(GatewayError) in try file.keep(volume) }
+    }
+
+    /// The route ends: the next run begins with what was really sent.
+    func settleVolume() {
+        let volume = scheduler.withLock { $0.volume }
+        keep { file throws(GatewayError) in try file.settle(volume) }
+    }
+
+    private func keep(_ body: (inout DailyVolumeFile) throws(GatewayError) -> Void) {
+        volumeFile.withLock { file in
+            guard var changed = file else { return }
+            do throws(GatewayError) {
+                try body(&changed)
+            } catch {
+                logger.warning("a restart will not know what was sent today", metadata: ["error_chain": .chain(of: error)])
+            }
+            file = changed
+        }
+    }
+
+    /// What the rules of delivery hold back now, and what of the day's volume is spent.
+    func tellRules(_ status: inout RouteStatus) {
+        guard configuration.delivery.quietHours != nil || configuration.delivery.bytesPerDay != nil else { return }
+        let utc = time.utc
+        scheduler.withLock { scheduler in
+            status.holds = LogLane.allCases.compactMap { lane in
+                scheduler.hold(on: lane, utc: utc).map { LaneHold(lane: lane, reason: $0.reason, until: utc.advanced(by: $0.rest)) }
+            }
+            guard let limit = configuration.delivery.bytesPerDay else { return }
+            status.sentToday = UInt64(scheduler.volume.bytes)
+            status.dailyLimit = UInt64(limit)
+        }
+    }
 
     /// A batch can never be sent and is left out.
     func didRefuse(samples: UInt64, _ error: GatewayError) {

@@ -2,7 +2,8 @@ internal import GatewayCore
 
 /// Decides what a route does next: which cluster to try, or how long to wait.
 ///
-/// The clusters are tried in their order; after a round in which none was reached, and after the loss of a connection, the route backs off.
+/// The clusters are tried in their order, from the first on; after a round in which none was reached, and after the loss of a connection, the
+/// route backs off. A cluster that took the connection and was of no use comes last in the round that follows.
 struct RouteMachine: Sendable {
     enum Action: Equatable {
         case connect(cluster: Int)
@@ -16,6 +17,9 @@ struct RouteMachine: Sendable {
     private let clusterCount: Int
     private var backoff: Backoff
     private var cluster = 0
+    /// Where the next round begins, and how many clusters the present one has tried.
+    private var first = 0
+    private var tried = 0
     /// Failures in a row.
     private(set) var failures = 0
 
@@ -27,22 +31,32 @@ struct RouteMachine: Sendable {
 
     /// What to do first, and after a wait.
     mutating func begin() -> Action {
-        cluster = 0
-        return .connect(cluster: 0)
+        cluster = first
+        tried = 0
+        return .connect(cluster: cluster)
     }
 
     /// The cluster could not be reached, or refused.
     mutating func didFailToConnect(using generator: inout some RandomNumberGenerator) -> Action {
         failures += 1
-        cluster += 1
-        return cluster < clusterCount ? .connect(cluster: cluster) : .wait(backoff.next(using: &generator))
+        tried += 1
+        cluster = (cluster + 1) % clusterCount
+        if tried < clusterCount { return .connect(cluster: cluster) }
+        first = 0
+        return .wait(backoff.next(using: &generator))
     }
 
-    /// A connection ended that had stood for `duration`.
-    mutating func didLoseConnection(after duration: Duration, using generator: inout some RandomNumberGenerator) -> Action {
-        if duration >= Self.goodAfter {
+    /// A connection ended that had stood for `duration`. `wasSilent`: it was given up, because the broker acknowledged nothing.
+    mutating func didLoseConnection(
+        after duration: Duration, wasSilent: Bool = false, using generator: inout some RandomNumberGenerator
+    ) -> Action {
+        if duration >= Self.goodAfter, !wasSilent {
             backoff.reset()
             failures = 0
+            first = 0
+        } else {
+            // Else a broker that only accepts connections would keep all data from those after it.
+            first = (cluster + 1) % clusterCount
         }
         failures += 1
         return .wait(backoff.next(using: &generator))

@@ -63,6 +63,11 @@ package struct RouteStatus: Sendable, Hashable {
     package var backlogLane = LaneStatus()
     /// What has piled up and is not acknowledged; of a mirror, the largest of its clusters.
     package var backlog = BacklogStatus()
+    /// What the rules of delivery hold back now.
+    package var holds: [LaneHold] = []
+    /// Bytes of payload sent today, in UTC, where a limit counts them; and that limit.
+    package var sentToday: UInt64?
+    package var dailyLimit: UInt64?
     /// How often fresh data fell behind, so that the live lane began anew.
     package var liveLaneRestarts: UInt64 = 0
 

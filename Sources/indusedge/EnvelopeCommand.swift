@@ -49,8 +49,10 @@ struct EnvelopeCommand: AsyncParsableCommand {
                 }
                 let session = seen.identity.session
                 Output.table([
-                    ["gateway", session.gateway], ["route", session.route], ["cluster", session.cluster], ["kind", "\(seen.identity.kind)"],
-                    ["epoch", "\(session.epoch)"], ["content key", "\(session.generation), since \(Timestamp(nanoseconds: session.startedAt))"],
+                    ["gateway", session.gateway], ["route", session.route], ["cluster", session.cluster],
+                    ["kind", "\(seen.identity.kind)"],
+                    ["epoch", "\(session.epoch)"],
+                    ["content key", "\(session.generation), since \(Timestamp(nanoseconds: session.startedAt))"],
                     ["counter", "\(seen.identity.counter)"], ["suite", seen.suite], ["signed by", seen.signer],
                     ["readable by", seen.recipients.joined(separator: ", ")],
                     ["bytes", "\(seen.bytes), of which \(seen.ciphertextBytes) encrypted"],

@@ -70,6 +70,13 @@ struct RouteWords {
         lines.append(
             "  sent         \(route.publishedSamples) samples in \(route.publishedMessages) messages\(size); "
                 + "\(route.liveSamples) live, \(route.backlogSamples) from the backlog; \(route.acknowledgedSamples) acknowledged")
+        for hold in route.holds { lines.append("  held back    \(hold.lane) until \(hold.until): \(RouteWords.words(hold.reason))") }
+        if let sent = route.sentToday, let limit = route.dailyLimit {
+            lines.append("  today        \(sent) of \(limit) bytes")
+        }
+        if route.liveLaneRestarts > 0 {
+            lines.append("  fell behind  \(route.liveLaneRestarts) times: more comes in than may be sent, the rest waits as backlog")
+        }
         if route.evictedSamples > 0 || route.refusedSamples > 0 {
             lines.append("  not sent     \(route.evictedSamples) evicted before their turn, \(route.refusedSamples) refused")
         }
@@ -112,6 +119,14 @@ struct RouteWords {
         if let rate = backlog.drainPerSecond { words += ", \(Int(rate.rounded())) a second acknowledged" }
         if let rest = backlog.goneInSeconds { words += ", gone in \(span(rest))" }
         return words
+    }
+
+    private static func words(_ reason: String) -> String {
+        switch reason {
+        case "quietHours": "quiet hours"
+        case "dailyLimit": "the volume of the day is spent"
+        default: reason
+        }
     }
 
     private static func words(_ trouble: RouteReport.Trouble) -> [String] {

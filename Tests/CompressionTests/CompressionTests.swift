@@ -10,7 +10,9 @@ import Testing
         (0..<count).map { $0 % 7 == 0 ? UInt8.random(in: 0...3, using: &generator) : UInt8($0 % 5) }
     }
 
-    @Test(arguments: [CompressionAlgorithm.gzip, .deflate, .zstd]) func `what is compressed comes back`(_ algorithm: CompressionAlgorithm) throws {
+    @Test(arguments: [CompressionAlgorithm.gzip, .deflate, .zstd]) func `what is compressed comes back`(_ algorithm: CompressionAlgorithm)
+        throws
+    {
         var generator = SeededGenerator()
         let compressor = Compressor(algorithm)
         for size in [128, 1000, 65_537, 300_000] {
@@ -22,7 +24,9 @@ import Testing
         }
     }
 
-    @Test(arguments: [CompressionAlgorithm.gzip, .deflate, .zstd]) func `what does not pay stays as it is`(_ algorithm: CompressionAlgorithm) {
+    @Test(arguments: [CompressionAlgorithm.gzip, .deflate, .zstd]) func `what does not pay stays as it is`(
+        _ algorithm: CompressionAlgorithm
+    ) {
         var generator = SeededGenerator()
         let noise = (0..<5000).map { _ in UInt8.random(in: 0...255, using: &generator) }
         #expect(Compressor(algorithm).compress(noise) == nil)

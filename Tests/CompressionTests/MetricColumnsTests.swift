@@ -20,7 +20,8 @@ import struct Telemetry.Tag
         init(tags: Int, _ generator: inout SeededGenerator) throws {
             let kinds = [Scaling(scale: 0.1), Scaling(scale: 0.01), .identity]
             descriptor = StreamDescriptor(
-                device: "plant", group: "fast", tags: (0..<tags).map { Tag("machine\($0 / 7)/value\($0 % 7)", .int16, scaling: kinds[$0 % 3]) })
+                device: "plant", group: "fast",
+                tags: (0..<tags).map { Tag("machine\($0 / 7)/value\($0 % 7)", .int16, scaling: kinds[$0 % 3]) })
             node = try EdgeNode(groupID: "plant", nodeID: "gateway-1")
             node.register(StreamID(rawValue: 1), descriptor)
             _ = node.connecting(at: time)
@@ -70,7 +71,10 @@ import struct Telemetry.Tag
     }
 
     @Test func `doubles of every kind come back to the bit`() throws {
-        let values: [Double] = [0, -0.0, 1, -1, 45.3, -17.25, 1e-7, .pi, 1e300, -2e9, 2147483647, -2147483648, .infinity, .nan, .leastNonzeroMagnitude, 0.1 + 0.2]
+        let values: [Double] = [
+            0, -0.0, 1, -1, 45.3, -17.25, 1e-7, .pi, 1e300, -2e9, 2_147_483_647, -2_147_483_648, .infinity, .nan, .leastNonzeroMagnitude,
+            0.1 + 0.2,
+        ]
         let metrics = values.enumerated().map {
             SparkplugMetric(alias: UInt64($0.offset) << 40, timestamp: .max - UInt64($0.offset), value: .double($0.element))
         }

@@ -78,7 +78,7 @@ import Testing
             ])
         let huge = try folder.file("huge.yaml", bytes: [UInt8](repeating: 0x23, count: 8 * 1024 * 1024 + 1))
         #expect(messages(huge) == ["1:1 'F/huge.yaml' is larger than 8MiB | divide it into several definition files"])
-        #expect(messages(good).count == 1)
+        #expect(messages(good) == [])
     }
 
     @Test func documentsBeforeASyntaxErrorAreStillChecked() throws {

@@ -83,11 +83,11 @@ final class TestSite {
     }
 
     /// The same, when the broker has taken its subscription.
-    func readySubscriber(_ topic: String) async throws -> ForeignProcess {
+    func readySubscriber(_ topic: String, port: UInt16? = nil) async throws -> ForeignProcess {
         let process = try ForeignProcess(
             "stdbuf",
             [
-                "-oL", "mosquitto_sub", "-h", "localhost", "-p", String(broker.port), "-t", topic, "-q", "1", "-F", "%t %p", "-d",
+                "-oL", "mosquitto_sub", "-h", "localhost", "-p", String(port ?? broker.port), "-t", topic, "-q", "1", "-F", "%t %p", "-d",
                 "--cafile",
                 identity + "/ca.crt", "--cert", identity + "/subscriber.crt", "--key", identity + "/subscriber.key", "--tls-version",
                 "tlsv1.3",

@@ -16,6 +16,10 @@ struct RouteReportTests {
         status.publishedSamples = 100
         status.gapSamples = 3
         status.backlog.samples = 5_000
+        status.holds = [LaneHold(lane: .backlog, reason: .quietHours, until: now.advanced(by: .seconds(60)))]
+        status.sentToday = 70
+        status.dailyLimit = 1_000
+        status.liveLaneRestarts = 2
         status.backlog.age = .seconds(90)
         status.backlog.drainRate = 250
         var east = ClusterStatus(name: "east", broker: "broker-east:8883", weight: 1)
@@ -47,6 +51,8 @@ struct RouteReportTests {
         let backlog = decoded.backlog
         #expect(backlog.samples == 5_000 && backlog.ageSeconds == 90 && backlog.drainPerSecond == 250 && backlog.goneInSeconds == 20)
         #expect(decoded.certificate?.daysLeft == 89)
+        #expect(decoded.holds == [.init(lane: "backlog", reason: "quietHours", until: now.advanced(by: .seconds(60)).description)])
+        #expect(decoded.sentToday == 70 && decoded.dailyLimit == 1_000 && decoded.liveLaneRestarts == 2)
         let clusters = decoded.clusters
         #expect(clusters.map { $0.name } == ["east", "west"] && clusters.map { $0.health } == ["healthy", "down"])
         #expect(clusters[0].roundTripMilliseconds == 1.5 && clusters[0].lastError == nil)

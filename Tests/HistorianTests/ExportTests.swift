@@ -27,6 +27,9 @@ struct ExportTests {
             return row
         }
         let start: Int64 = 1_700_000_000_000_000_000
+        var unsure = row(start + 6_000_000, [(0, .good, .decimal(236, digits: 1)), (1, .good, .bool(false))])
+        unsure.isTimeUncertain = true
+        unsure.sourceTime = Timestamp(nanoseconds: start + 5_999_000)
         return [
             row(
                 start,
@@ -40,7 +43,7 @@ struct ExportTests {
                 [(0, .uncertain, .decimal(-5, digits: 1)), (2, .good, .float(.infinity)), (4, .good, .text("a,b \"c\" \\ d=e\r\nf"))]),
             row(start - 86_400_000_000_000, [(5, .badNotConnected, nil)]),
             row(start + 5_000_000, [(2, .good, .float(.nan)), (3, .good, .unsigned(0)), (5, .good, .integer(100))]),
-            row(-1, [(1, .good, .bool(false)), (4, .good, .text("früh"))]),
+            row(-1, [(1, .good, .bool(false)), (4, .good, .text("früh"))]), unsure,
         ]
     }
 
@@ -80,12 +83,13 @@ struct ExportTests {
         let script =
             "import csv,json,sys; print(json.dumps(list(csv.reader(open(sys.argv[1], newline='', encoding='utf-8'), strict=True))))"
         let parsed = try #require(try await Self.foreign(script, wide) as? [[String]])
-        #expect(parsed.count == 7 && parsed.allSatisfy { $0.count == 8 })
+        #expect(parsed.count == 8 && parsed.allSatisfy { $0.count == 10 })
         #expect(parsed[0][1] == "pump-1/temperature [Cel]" && parsed[0][6] == "pump-1/Health/score")
-        #expect(parsed[1] == ["2023-11-14T22:13:20.000Z", "23.5", "true", "0.1", "18446744073709551615", "plain", "", "Good"])
+        #expect(parsed[1] == ["2023-11-14T22:13:20.000Z", "23.5", "true", "0.1", "18446744073709551615", "plain", "", "Good", "", ""])
         #expect(parsed[2][0] == "2023-11-14T22:13:20.000000001Z" && parsed[2][7] == "pump-1/temperature=BadTimeout")
         #expect(parsed[3][1] == "-0.5" && parsed[3][5] == "a,b \"c\" \\ d=e\r\nf")
         #expect(parsed[6][0] == "1969-12-31T23:59:59.999999999Z")
+        #expect(parsed[7][8...] == ["true", "2023-11-14T22:13:20.005999Z"])
     }
 
     @Test func lineProtocol() async throws {
@@ -100,7 +104,7 @@ struct ExportTests {
             print(json.dumps([parse_line(point) for point in points]))
             """
         let points = try #require(try await Self.foreign(script, text) as? [[String: Any]])
-        #expect(points.count == 7)
+        #expect(points.count == 8)
         #expect(points.allSatisfy { $0["measurement"] as? String == "pump-1" })
         let first = try #require(points[0]["fields"] as? [String: Any])
         #expect(first["temperature"] as? Double == 23.5 && first["isRunning"] as? Bool == true && first["note"] as? String == "plain")
@@ -113,6 +117,8 @@ struct ExportTests {
         // One row with two groups is two points of one time.
         #expect(points[4]["time"] as? Int64 == points[5]["time"] as? Int64)
         #expect(points[5]["tags"] as? [String: String] == ["group": "health"])
+        let unsure = try #require(points[7]["fields"] as? [String: Any])
+        #expect(unsure["timeUncertain"] as? Bool == true && (unsure["sourceTime"] as? NSNumber)?.int64Value == 1_700_000_000_005_999_000)
     }
 
     @Test func namesThatFormatsMustEscape() async throws {
@@ -134,7 +140,7 @@ struct ExportTests {
     @Test func jsonLines() throws {
         let lines = Self.written(JSONLinesWriter(Self.shape)).text.split(separator: "\n")
         let objects = try lines.map { try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any]) }
-        #expect(objects.count == 16)
+        #expect(objects.count == 18)
         #expect(
             objects[0]["value"] as? Double == 23.5 && objects[0]["unit"] as? String == "Cel" && objects[0]["status"] as? String == "Good")
         #expect(objects[5]["value"] == nil && objects[5]["status"] as? String == "BadTimeout")
@@ -143,9 +149,9 @@ struct ExportTests {
 
     @Test func tablesForPeople() {
         let wide = Self.written(TextTableWriter(Self.shape, layout: .wide)).text.split(separator: "\n")
-        #expect(wide.count == 7 && wide[0].hasPrefix("time") && wide[0].contains("pump-1/flow [m3/h]"))
+        #expect(wide.count == 8 && wide[0].hasPrefix("time") && wide[0].contains("pump-1/flow [m3/h]"))
         let long = Self.written(TextTableWriter(Self.shape, layout: .long)).text.split(separator: "\n")
-        #expect(long.count == 17)
+        #expect(long.count == 19)
         #expect(long[1].contains("pump-1/temperature") && long[1].hasSuffix("23.5  Cel"))
         #expect(long[6].hasSuffix("-  Cel  BadTimeout"))
     }

@@ -24,6 +24,8 @@ struct LanePropertyTests {
         var delivered: Set<Int> = []
         /// Read and not acknowledged, by lane.
         var inFlight: [LogLane: [Int]] = [.backlog: [], .live: []]
+        /// Gaps among these: they are pending until something behind them is acknowledged.
+        var gaps: [LogLane: [(position: Int, samples: UInt64)]] = [.backlog: [], .live: []]
         /// The last position of each lane since it began.
         var place: [LogLane: Int] = [:]
         /// Where the live lane began.
@@ -32,6 +34,7 @@ struct LanePropertyTests {
 
         mutating func didRewind() {
             inFlight = [.backlog: [], .live: []]
+            gaps = [.backlog: [], .live: []]
             place = [:]
             start = nil
         }
@@ -165,6 +168,7 @@ struct LanePropertyTests {
             return
         }
         work.readers[reader].inFlight[.live] = []
+        work.readers[reader].gaps[.live] = []
         work.readers[reader].place[.live] = work.entries.count
         work.readers[reader].start = work.entries.count
     }
@@ -174,7 +178,8 @@ struct LanePropertyTests {
         let backlog = cursor.backlog.samples
         let before = lane == .backlog ? backlog : cursor.pendingSamples - backlog
         // Nothing is waited for: nobody else appends.
-        guard before > work.samples(of: work.readers[reader].inFlight[lane] ?? []) else { return }
+        let gaps = work.readers[reader].gaps[lane, default: []].reduce(0) { $0 + $1.samples }
+        guard before > work.samples(of: work.readers[reader].inFlight[lane] ?? []) + gaps else { return }
         for entry in try await cursor.read(lane, atMost: Int.random(in: 1...60, using: &work.random)) {
             check(entry, &work, reader, lane, context)
         }
@@ -185,7 +190,9 @@ struct LanePropertyTests {
         var place = work.readers[reader]
         defer { work.readers[reader] = place }
         switch entry.content {
-        case .gap(let samples): place.toldGap += samples
+        case .gap(let samples):
+            place.toldGap += samples
+            place.gaps[lane]?.append((position, samples))
         case .batch(let batch):
             guard (1...work.entries.count).contains(position) else {
                 Issue.record("position \(position) of \(work.entries.count), \(context)")
@@ -213,6 +220,7 @@ struct LanePropertyTests {
         work.cursors[reader].acknowledge(lane, through: LogPosition(rawValue: UInt64(place)))
         work.readers[reader].acknowledged.formUnion(inFlight.filter { $0 <= place })
         work.readers[reader].inFlight[lane] = inFlight.filter { $0 > place }
+        work.readers[reader].gaps[lane]?.removeAll { $0.position <= place }
     }
 
     private func reopen(_ work: inout Work, _ context: Comment) async throws {

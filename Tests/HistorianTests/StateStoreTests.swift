@@ -132,7 +132,8 @@ struct StateStoreTests {
     @Test(arguments: [
         "UPDATE streamCount SET suppressedSinceBatch = suppressedSinceBatch + 1 WHERE id = 1", "UPDATE cursor SET position = position - 1",
         "DELETE FROM cursorStream", "UPDATE segment SET \"end\" = \"end\" + 1", "DELETE FROM outage", "UPDATE run SET opened = opened + 1",
-        "UPDATE store SET position = position + 1", "INSERT INTO cursor VALUES('route/b', 0, 0, 0, NULL)", "DELETE FROM stream WHERE id = 2",
+        "UPDATE store SET position = position + 1", "INSERT INTO cursor VALUES('route/b', 0, 0, 0, NULL)",
+        "DELETE FROM stream WHERE id = 2",
         "UPDATE stream SET id = 3 WHERE id = 2; UPDATE streamCount SET id = 3 WHERE id = 2", "UPDATE store SET digest = digest + 1",
         "UPDATE store SET layout = 5", "PRAGMA user_version = 3", "PRAGMA user_version = 0", "PRAGMA user_version = 22",
         "ALTER TABLE segment RENAME COLUMN bytes TO octets", "DROP TABLE clock", "DELETE FROM store", "UPDATE cursor SET position = 'x'",

@@ -21,7 +21,7 @@ Each argument is what one connection meets, as JSON; the last one holds for all 
     send            list of messages for a subscriber: {"topic": …, "payload": …, "qos": 1, "id": n, "count": n, "dup": true, "user": [[a, b]]};
                     "eager": true ignores the client's receive maximum
 
-It prints one JSON document per line: listening, connect, publish, puback, subscribe, disconnect, ping, lost.
+It prints one JSON document per line: listening, connect, publish, puback, subscribe, disconnect, ping, lost, closed.
 """
 
 import asyncio
@@ -148,6 +148,7 @@ class Connection:
                 header, fields = await self.read()
                 if not await self.handle(header, fields):
                     await self.writer.drain()
+                    say("closed", connection=self.number)
                     break
                 await self.writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):

@@ -191,7 +191,9 @@ import Testing
                     let topic = try #require(SparkplugTopic(message.topic))
                     let payload = try message.decoded
                     if topic.type == .nodeBirth { aliases = [:] }
-                    for metric in payload.metrics.filter({ $0.template?.isDefinition != true }).flatMap({ [$0] + ($0.template?.metrics ?? []) }) {
+                    for metric in payload.metrics.filter({ $0.template?.isDefinition != true }).flatMap({
+                        [$0] + ($0.template?.metrics ?? [])
+                    }) {
                         if topic.type == .deviceData {
                             #expect(metric.name == nil && metric.datatype == nil)
                             #expect(aliases[try #require(metric.alias)]?.hasPrefix("\(topic.device ?? "")/") == true, "not in the births")
@@ -311,7 +313,8 @@ import Testing
         """)
     func caseOfNames() throws {
         var node = try EdgeNode.plant()
-        node.register(Pump.fast, StreamDescriptor(device: "d", group: "g", tags: [Tag("Speed", .int8), Tag("speed", .int8), Tag("SPEED", .int16)]))
+        node.register(
+            Pump.fast, StreamDescriptor(device: "d", group: "g", tags: [Tag("Speed", .int8), Tag("speed", .int8), Tag("SPEED", .int16)]))
         _ = node.connecting(at: noon)
         let names = try node.births(at: noon)[1].decoded.metrics.compactMap(\.name)
         #expect(names == ["Speed", "g/speed", "g/SPEED/Int16"])

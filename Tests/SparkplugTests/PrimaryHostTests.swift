@@ -92,7 +92,8 @@ import Testing
 
     @Test("Space, order and further keys do not matter")
     func tolerated() throws {
-        let text = " {\n \"x\" : [1, {\"online\": false}, \"}\"], \"timestamp\" : 1.7672688e12 ,\"s\":\"a\\\"b\",\"n\":null, \"online\":true }\r\n"
+        let text =
+            " {\n \"x\" : [1, {\"online\": false}, \"}\"], \"timestamp\" : 1.7672688e12 ,\"s\":\"a\\\"b\",\"n\":null, \"online\":true }\r\n"
         #expect(try SparkplugState(decoding: Array(text.utf8)) == SparkplugState(isOnline: true, timestamp: 1_767_268_800_000))
         #expect(throws: GatewayError.self) { try SparkplugState(decoding: [UInt8](repeating: 32, count: 5000)) }
         var random = SeededGenerator()

@@ -149,7 +149,7 @@ private func at(_ seconds: Double) -> MonotonicInstant { start.advanced(by: .sec
 
 @Suite struct LatencySelectorTests {
     @Test func takesTheFastestAndKeepsItUnlessAnotherIsClearlyFaster() {
-        var selector = LatencySelector(count: 2)
+        var selector = LatencySelector(weights: [1, 1])
         for _ in 0..<50 {
             selector.measured(.milliseconds(100), of: 0)
             selector.measured(.milliseconds(80), of: 1)
@@ -165,8 +165,22 @@ private func at(_ seconds: Double) -> MonotonicInstant { start.advanced(by: .sec
         #expect(selector.select(among: [], at: at(134)) == nil)
     }
 
+    @Test func aLighterClusterMustBeFasterInProportion() {
+        var selector = LatencySelector(weights: [70, 35, 0])
+        selector.measured(.milliseconds(100), of: 0)
+        selector.measured(.milliseconds(51), of: 1)
+        selector.measured(.milliseconds(1), of: 2)
+        #expect(selector.select(among: [0, 1, 2], at: at(0)) == 0)
+        #expect(selector.select(among: [1, 2], at: at(1)) == 1)
+        #expect(selector.select(among: [2], at: at(2)) == 2, "without weight it is the last resort")
+        var other = LatencySelector(weights: [70, 35, 0])
+        other.measured(.milliseconds(100), of: 0)
+        other.measured(.milliseconds(49), of: 1)
+        #expect(other.select(among: [0, 1, 2], at: at(0)) == 1)
+    }
+
     @Test func smallDifferencesOnAFastNetworkAreNoise() {
-        var selector = LatencySelector(count: 2)
+        var selector = LatencySelector(weights: [1, 1])
         selector.measured(.microseconds(900), of: 0)
         #expect(selector.select(among: [0], at: at(0)) == 0)
         selector.measured(.microseconds(300), of: 1)
@@ -174,7 +188,7 @@ private func at(_ seconds: Double) -> MonotonicInstant { start.advanced(by: .sec
     }
 
     @Test func flappingCostsAndIsForgiven() {
-        var selector = LatencySelector(count: 2)
+        var selector = LatencySelector(weights: [1, 1])
         selector.measured(.milliseconds(100), of: 0)
         selector.measured(.milliseconds(40), of: 1)
         for second in 0..<3 { selector.lost(1, at: at(Double(second))) }
@@ -186,7 +200,7 @@ private func at(_ seconds: Double) -> MonotonicInstant { start.advanced(by: .sec
 
     @Test func neverChangesMoreOftenThanItsDwellWhileBothCanBeUsed() {
         var generator = SeededGenerator()
-        var selector = LatencySelector(count: 3)
+        var selector = LatencySelector(weights: [1, 1, 1])
         var last: (cluster: Int, at: Int)?
         for second in 0..<5000 {
             for cluster in 0..<3 { selector.measured(.milliseconds(Int.random(in: 1...400, using: &generator)), of: cluster) }

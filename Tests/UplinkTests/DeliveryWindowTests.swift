@@ -106,6 +106,20 @@ private func numbers(_ items: [DeliveryWindow.Item]) -> [UInt64] { items.map { $
         #expect(bench.send().count == 7)
     }
 
+    @Test("scenario 07: whatever waits on one lane, the other may be read", arguments: [1, 4096])
+    func lanesDoNotHoldUpEachOther(bytes: Int) {
+        for full in LogLane.allCases {
+            var bench = Bench()
+            bench.window.didBeginLiveLane()
+            while bench.window.room(on: full) > 0 { bench.append(on: full, bytes: bytes) }
+            #expect(bench.window.waiting >= 1024)
+            let other = full == .live ? LogLane.backlog : .live
+            #expect(bench.window.room(on: other) > 0, "\(other) beside a full \(full)")
+            for _ in 0..<3000 { for item in bench.send() { _ = bench.acknowledge(item.ticket) } }
+            #expect(bench.window.waiting == 0 && bench.window.waitingBytes == 0 && bench.window.room(on: full) > 0)
+        }
+    }
+
     @Test func whatWasReadBeforeTheLiveLaneBeganStaysFreshAndBeforeIt() {
         var bench = Bench()
         bench.append()

@@ -69,6 +69,29 @@ private func clock(_ hours: Int, _ minutes: Int = 0, day: Int64 = 19_000) -> Tim
         }
     }
 
+    @Test func whatHoldsALaneBackIsTold() {
+        let quiet = QuietHours(startMinute: 22 * 60, endMinute: 6 * 60, allows: .live)
+        var scheduler = LaneScheduler(DeliveryRules(bytesPerSecond: 1000, quietHours: quiet, bytesPerDay: 1000))
+        func hold(_ lane: LogLane, _ time: Timestamp) -> LaneHold.Reason? { scheduler.hold(on: lane, utc: time)?.reason }
+        #expect(hold(.live, clock(12)) == nil && hold(.backlog, clock(12)) == nil)
+        #expect(hold(.live, clock(23)) == nil && hold(.backlog, clock(23)) == .quietHours)
+        scheduler.sent(1000, on: .live)
+        #expect(hold(.live, clock(23)) == .dailyLimit)
+        // The quiet hours go on when the new day brings its volume.
+        #expect(hold(.backlog, clock(23)) == .quietHours)
+        #expect(scheduler.hold(on: .backlog, utc: clock(23))?.rest == .seconds(7 * 3600))
+    }
+
+    @Test func theVolumeOfTheDayIsKnownAfterARestartAndAnotherDaysIsNot() {
+        let former = DailyVolume(day: 19_000, bytes: 900, backlogBytes: 500)
+        var scheduler = LaneScheduler(DeliveryRules(bytesPerDay: 1000), former: former)
+        #expect(scheduler.wait(for: .live, at: at(0), utc: clock(8)) == .zero)
+        #expect(scheduler.wait(for: .backlog, at: at(0), utc: clock(8)) == .seconds(16 * 3600))
+        scheduler.sent(100, on: .live)
+        #expect(scheduler.wait(for: .live, at: at(0), utc: clock(8)) == .seconds(16 * 3600))
+        #expect(scheduler.wait(for: .live, at: at(0), utc: clock(8, day: 19_001)) == .zero && scheduler.volume.bytes == 0)
+    }
+
     @Test func aDailyLimitLeavesHalfToLiveDataAndEndsAtMidnight() {
         var scheduler = LaneScheduler(DeliveryRules(bytesPerDay: 1000))
         _ = scheduler.wait(for: .backlog, at: at(0), utc: clock(8))

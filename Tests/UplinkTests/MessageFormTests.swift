@@ -66,11 +66,13 @@ import struct Telemetry.Tag
         _ suite: EnvelopeSuite, _ compression: MessageForm.Compression
     ) throws {
         let folder = try MessageFormTests.keys(suite.curve)
-        let plain = try MessageFormTests.conversation(MessageFormTests.configuration(MessageFormTests.sparkplug, MessageForm()), cluster: "east")
+        let plain = try MessageFormTests.conversation(
+            MessageFormTests.configuration(MessageFormTests.sparkplug, MessageForm()), cluster: "east")
         let form = MessageForm(compression: compression, sealing: MessageFormTests.sealing(suite, folder))
         for cluster in ["east", "west"] {
             let opener = try MessageFormTests.opener(cluster, folder)
-            let sealed = try MessageFormTests.conversation(MessageFormTests.configuration(MessageFormTests.sparkplug, form), cluster: cluster)
+            let sealed = try MessageFormTests.conversation(
+                MessageFormTests.configuration(MessageFormTests.sparkplug, form), cluster: cluster)
             #expect(sealed.count == plain.count)
             var kinds: [EnvelopeKind] = []
             for (message, expected) in zip(sealed, plain) {
@@ -84,7 +86,8 @@ import struct Telemetry.Tag
                 var payload = opened.payload
                 if let compressed = try CompressedPayload(decoding: payload) {
                     let algorithm = try #require(CompressionAlgorithm(rawValue: compressed.algorithm))
-                    #expect(compression == .gzip && algorithm == .gzip || compression == .zstd && (algorithm == .columns || algorithm == .zstd))
+                    #expect(
+                        compression == .gzip && algorithm == .gzip || compression == .zstd && (algorithm == .columns || algorithm == .zstd))
                     payload = try Decompressor.decompress(compressed.body, algorithm, atMost: 1 << 20)
                     #expect(opened.payload.count < payload.count)
                 } else {
@@ -99,10 +102,13 @@ import struct Telemetry.Tag
         }
     }
 
-    @Test(arguments: MessageForm.Compression.allCases) func `documents in JSON are compressed as a whole`(_ compression: MessageForm.Compression) throws {
+    @Test(arguments: MessageForm.Compression.allCases) func `documents in JSON are compressed as a whole`(
+        _ compression: MessageForm.Compression
+    ) throws {
         let payload = RouteConfiguration.Payload.json(topicTemplate: "indusedge/{site}/{device}/{group}")
         let plain = try MessageFormTests.conversation(MessageFormTests.configuration(payload, MessageForm()), cluster: "east")
-        let formed = try MessageFormTests.conversation(MessageFormTests.configuration(payload, MessageForm(compression: compression)), cluster: "east")
+        let formed = try MessageFormTests.conversation(
+            MessageFormTests.configuration(payload, MessageForm(compression: compression)), cluster: "east")
         for (message, expected) in zip(formed, plain) {
             #expect(message.topic == expected.topic)
             guard let algorithm = CompressionAlgorithm.detected(in: message.payload) else {

@@ -21,6 +21,23 @@ import Testing
         #expect(machine.begin() == .connect(cluster: 0))
     }
 
+    @Test mutating func aClusterThatWasOfNoUseIsTriedLast() {
+        for (duration, wasSilent) in [(Duration.seconds(1), false), (.seconds(60), true)] {
+            var machine = RouteMachine(clusterCount: 3, backoff: Backoff())
+            _ = machine.begin()
+            _ = machine.didLoseConnection(after: duration, wasSilent: wasSilent, using: &generator)
+            #expect(machine.begin() == .connect(cluster: 1))
+            #expect(machine.didFailToConnect(using: &generator) == .connect(cluster: 2))
+            #expect(machine.didFailToConnect(using: &generator) == .connect(cluster: 0), "the round goes on until all were tried")
+            _ = machine.didFailToConnect(using: &generator)
+            #expect(machine.begin() == .connect(cluster: 0))
+            _ = machine.didFailToConnect(using: &generator)
+            // The second stood for long: after it the first is preferred again.
+            _ = machine.didLoseConnection(after: .seconds(60), using: &generator)
+            #expect(machine.begin() == .connect(cluster: 0) && machine.failures == 1)
+        }
+    }
+
     @Test mutating func waitsLongerAfterEachRoundUpToItsBound() {
         var machine = RouteMachine(clusterCount: 1, backoff: Backoff(initial: .seconds(1), maximum: .seconds(8)))
         var waits: [Duration] = []

@@ -9,7 +9,7 @@ import struct Telemetry.Tag
 @testable import Uplink
 
 /// A gateway with many devices, a route to several brokers, and a subscriber at each.
-private final class Plant: Sendable {
+final class Plant: Sendable {
     static let tags = [Tag("a", .int16), Tag("on", .bool)]
     let log = MemoryLog(epoch: 3)
     let records = Records()
@@ -17,23 +17,33 @@ private final class Plant: Sendable {
     let streams: [StreamID]
     private let task: Task<Void, any Error>
 
-    init(
+    convenience init(
         _ brokers: [MosquittoBroker], _ failover: RouteConfiguration.Failover, devices: Int = 12, weights: [Int]? = nil,
         payload: RouteConfiguration.Payload = .json(topicTemplate: "t/{device}"), backlog: Int = 0, liveLag: Duration = .seconds(10),
         delivery: DeliveryRules = DeliveryRules(), recovery: Duration = .milliseconds(700)
     ) throws {
+        try self.init(
+            ports: brokers.map(\.port), failover, devices: devices, weights: weights, payload: payload, backlog: backlog, liveLag: liveLag,
+            delivery: delivery, recovery: recovery)
+    }
+
+    init(
+        ports: [UInt16], _ failover: RouteConfiguration.Failover, devices: Int = 12, weights: [Int]? = nil,
+        payload: RouteConfiguration.Payload = .json(topicTemplate: "t/{device}"), backlog: Int = 0, liveLag: Duration = .seconds(10),
+        delivery: DeliveryRules = DeliveryRules(), recovery: Duration = .milliseconds(700), stateFolder: String? = nil
+    ) throws {
         streams = (0..<devices).map { [log] in log.register(StreamDescriptor(device: "d\($0)", group: "fast", tags: Self.tags)) }
-        let clusters = brokers.enumerated().map {
+        let clusters = ports.enumerated().map {
             RouteConfiguration.Cluster(
-                name: "c\($0.offset)", host: "127.0.0.1", port: $0.element.port, isTLS: false, weight: weights?[$0.offset] ?? 1)
+                name: "c\($0.offset)", host: "127.0.0.1", port: $0.element, isTLS: false, weight: weights?[$0.offset] ?? 1)
         }
-        let route = try Route(
-            configuration: RouteConfiguration(
-                name: "central", site: "plant", clusters: clusters, failover: failover, payload: payload, tls: nil,
-                clientID: "gw-\(UInt32.random(in: 0 ... .max))", epoch: 3, connectTimeout: .seconds(2), backoffInitial: .milliseconds(50),
-                backoffMaximum: .milliseconds(200), delivery: delivery, probeInterval: .milliseconds(300), recoveryTimeout: recovery,
-                liveLagMax: liveLag),
-            log: log, time: SystemTime(), logger: records.logger)
+        var configuration = RouteConfiguration(
+            name: "central", site: "plant", clusters: clusters, failover: failover, payload: payload, tls: nil,
+            clientID: "gw-\(UInt32.random(in: 0 ... .max))", epoch: 3, connectTimeout: .seconds(2), backoffInitial: .milliseconds(50),
+            backoffMaximum: .milliseconds(200), delivery: delivery, probeInterval: .milliseconds(300), recoveryTimeout: recovery,
+            liveLagMax: liveLag)
+        configuration.stateFolder = stateFolder
+        let route = try Route(configuration: configuration, log: log, time: SystemTime(), logger: records.logger)
         route.register(streams: streams)
         self.route = route
         for _ in 0..<backlog { Self.append(to: log, streams, at: SystemTime().utc.advanced(by: .seconds(-3600))) }

@@ -37,7 +37,10 @@ final class SparkplugRoute: Sendable {
 
     static let expected = #"{"pump-1": ["count", "on", "temperature", "locked"], "pump-2": ["count", "on", "temperature", "locked"]}"#
 
-    init(ports: [UInt16], isFlat: Bool = true, version: MQTTSettings.Version = .v5, connectTimeout: Duration = .seconds(15), options: SparkplugOptions = SparkplugOptions()) throws {
+    init(
+        ports: [UInt16], isFlat: Bool = true, version: MQTTSettings.Version = .v5, connectTimeout: Duration = .seconds(15),
+        options: SparkplugOptions = SparkplugOptions()
+    ) throws {
         let tags = [
             Tag("count", .uint64), Tag("temperature", .int16, scaling: Scaling(scale: 0.1)), Tag("on", .bool), Tag("locked", .uint16),
         ]
@@ -55,7 +58,9 @@ final class SparkplugRoute: Sendable {
         configuration.mqtt.version = version
         configuration.sparkplug = options
         if !isFlat {
-            configuration.sparkplug.templates = ["pump-1": TemplateName(name: "pump", version: "1"), "pump-2": TemplateName(name: "pump", version: "1")]
+            configuration.sparkplug.templates = [
+                "pump-1": TemplateName(name: "pump", version: "1"), "pump-2": TemplateName(name: "pump", version: "1"),
+            ]
         }
         let route = try Route(configuration: configuration, log: log, time: SystemTime(), logger: records.logger, commands: recorder)
         self.route = route
@@ -132,7 +137,10 @@ final class SparkplugHost: Sendable {
         try SparkplugRoute.expected.write(toFile: folder.path + "/expected.json", atomically: true, encoding: .utf8)
         process = try ForeignProcess(
             Checkout.python,
-            [Checkout.peer("sparkplug_host.py"), "--port", "\(broker.port)", "--host-id", hostID, "--expect", folder.path + "/expected.json"])
+            [
+                Checkout.peer("sparkplug_host.py"), "--port", "\(broker.port)", "--host-id", hostID, "--expect",
+                folder.path + "/expected.json",
+            ])
         let line = try await process.line { $0.contains("\"ready\"") }
         relay = try #require(try Self.decode(line).relay)
     }

@@ -78,9 +78,12 @@ import Testing
         route.append()
         try await route.until("acknowledged") { route.route.status.acknowledgedSamples == 8 }
         await route.stop()
+        // The broker may write its log a moment later.
+        for _ in 0..<1000 where !broker.logText.contains("Received DISCONNECT") { try await Task.sleep(for: .milliseconds(10)) }
         let log = broker.logText.split(separator: "\n").map(String.init)
         func place(_ parts: String...) throws -> Int {
-            try #require(log.firstIndex { line in parts.allSatisfy { line.contains($0) } }, "\(parts) not in \(log.joined(separator: "\n"))")
+            try #require(
+                log.firstIndex { line in parts.allSatisfy { line.contains($0) } }, "\(parts) not in \(log.joined(separator: "\n"))")
         }
         let connect = try place("New client connected", client, version == .v5 ? "p5" : "p2", "c1")
         let will = try place("Will message specified", "r0, q1")
@@ -113,7 +116,9 @@ import Testing
         route.append()
         try await route.until("acknowledged") { route.route.status.acknowledgedSamples == 8 }
         try hosts[0].send("state offline 999")
-        try await route.until("the late message is passed over") { route.records.all.contains { $0.text.contains("older than the last online") } }
+        try await route.until("the late message is passed over") {
+            route.records.all.contains { $0.text.contains("older than the last online") }
+        }
         #expect(route.route.status.clusters[0].state == .connected)
         try hosts[0].send("state offline 1000")
         try await route.until("connected to the next") { route.route.status.clusters[1].state == .connected }
@@ -132,7 +137,8 @@ import Testing
     func waiting() async throws {
         let broker = try MosquittoBroker(.plain)
         let host = try await SparkplugHost(broker)
-        let route = try SparkplugRoute(ports: [host.relay], connectTimeout: .milliseconds(300), options: SparkplugOptions(primaryHost: "scada"))
+        let route = try SparkplugRoute(
+            ports: [host.relay], connectTimeout: .milliseconds(300), options: SparkplugOptions(primaryHost: "scada"))
         route.append()
         try await route.until("waiting") { route.records.all.contains { $0.text.contains("waits for the primary host") } }
         try await Task.sleep(for: .milliseconds(700))
@@ -145,7 +151,9 @@ import Testing
         await host.process.stop()
     }
 
-    @Test("scenario 24: commands reach who decides, by name and alias; late, repeated, unknown and malformed ones are refused, counted, recorded")
+    @Test(
+        "scenario 24: commands reach who decides, by name and alias; late, repeated, unknown and malformed ones are refused, counted, recorded"
+    )
     func commands() async throws {
         let broker = try MosquittoBroker(.plain)
         let host = try await SparkplugHost(broker)

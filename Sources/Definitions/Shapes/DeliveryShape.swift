@@ -13,15 +13,21 @@ enum DeliveryShape {
             Field("quietHours", .object(quietHours), "A part of each day in which the route holds back."),
             Field(
                 "dailyLimit", .size(1024...64 * 1_099_511_627_776),
-                "Bytes of payload per day (UTC) on a link that costs by volume, counted since the start of the program; what has piled up "
-                    + "takes at most half of them."),
+                "Bytes of payload per day (UTC) on a link that costs by volume; what has piled up takes at most half of them."),
+            Field(
+                "liveWithin", .duration(.milliseconds(100)...(.seconds(3600))), default: "10s",
+                "How old data may be and still count as fresh; what is older follows as what has piled up, beside the fresh data."),
+            Field(
+                "alarmGroups", .list(.text(.name), count: 1...64),
+                "Scan groups whose data goes before other data, as the health of assets and the alarms of the gateway do."),
         ])
 
     static let quietHours = ObjectShape(
         "quiet hours", "A part of each day in which a route holds back.",
         [
             Field(required: "from", .text(.timeOfDay), "The time of day in UTC at which they begin."),
-            Field(required: "to", .text(.timeOfDay), "The time of day in UTC at which they end; an earlier one than from is on the next day."),
+            Field(
+                required: "to", .text(.timeOfDay), "The time of day in UTC at which they end; an earlier one than from is on the next day."),
             Field(
                 "allow", .word(QuietHoursSettings.Allowance.allCases.map(\.rawValue)), default: "live",
                 "What is sent all the same: live data, or nothing. The log keeps the rest."),

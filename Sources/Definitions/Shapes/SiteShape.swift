@@ -94,6 +94,12 @@ enum SiteShape {
                 "failover", .word(Route.Failover.allCases.map(\.rawValue)), default: "ordered",
                 "How the clusters share the work. ordered: one at a time, the first that can be reached; latencyAware: all devices through the one "
                     + "that answers fastest; weighted: devices spread by weight; mirror: everything to each."),
+            Field(
+                "probeInterval", .duration(.milliseconds(100)...(.seconds(3600))), default: "10s",
+                "How often a cluster is looked after: no answer for so long, though one is due, is a failed probe."),
+            Field(
+                "recoveryTimeout", .duration(.milliseconds(100)...(.seconds(3600))), default: "30s",
+                "How long a cluster that was lost must stand before devices go back to it."),
             Field("delivery", .object(DeliveryShape.delivery), "How much may be sent, and when."),
             Field("inFlight", .integer(1...1000), default: "64", "The most messages published and not yet acknowledged."),
             Field("keepAlive", .duration(.seconds(5)...(.seconds(3600))), default: "30s", "The MQTT keep-alive interval."),
@@ -102,7 +108,8 @@ enum SiteShape {
             Field("tls", .object(tls), "Certificates; required for mqtts."),
             Field(
                 "compression", .word(RouteCompression.allCases.map(\.rawValue)), default: "none",
-                "How messages are made smaller, where that pays: gzip as Eclipse Tahu's libraries understand it; zstd for indusedge-control."),
+                "How messages are made smaller, where that pays: gzip as Eclipse Tahu's libraries understand it; zstd for indusedge-control."
+            ),
             Field("envelope", .object(EnvelopeShape.envelope), "End-to-end encryption, whatever the brokers are."),
             Field("sparkplug", .object(sparkplug), "What a Sparkplug route does beyond publishing flat metrics."),
             Field(
@@ -131,7 +138,10 @@ enum SiteShape {
             Field(
                 required: "url", .text(.brokerURL),
                 "mqtts://host:port (8883 where no port is given); mqtt:// (1883) only with plaintext: allowed."),
-            Field("weight", .integer(0...1000), default: "1", "Its share of the devices with failover: weighted; 0 takes none as long as another can."),
+            Field(
+                "weight", .integer(0...1000), default: "1",
+                "Its share of the devices with failover: weighted; with latencyAware, how much slower than others it may be; "
+                    + "0 takes none as long as another can."),
         ])
 
     static let tls = ObjectShape(

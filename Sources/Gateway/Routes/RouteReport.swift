@@ -1,3 +1,4 @@
+internal import GatewayCore
 package import Telemetry
 package import Uplink
 
@@ -32,6 +33,21 @@ package struct RouteReport: Codable, Sendable, Equatable {
         package var drainPerSecond: Double?
         /// At this rate, not counting what is added.
         package var goneInSeconds: Double?
+    }
+
+    /// A lane that may not send for long.
+    package struct Hold: Codable, Sendable, Equatable {
+        /// `live` or `backlog`.
+        package var lane: String
+        /// `quietHours` or `dailyLimit`.
+        package var reason: String
+        package var until: String
+
+        package init(lane: String, reason: String, until: String) {
+            self.lane = lane
+            self.reason = reason
+            self.until = until
+        }
     }
 
     /// The newest failure.
@@ -74,6 +90,13 @@ package struct RouteReport: Codable, Sendable, Equatable {
     /// Of the published samples, those that were sent as they came, and those that had piled up.
     package var liveSamples: UInt64
     package var backlogSamples: UInt64
+    /// How often fresh data fell behind, so that the live lane began anew.
+    package var liveLaneRestarts: UInt64
+    /// What the rules of delivery hold back now.
+    package var holds: [Hold]
+    /// Bytes of payload of the present day in UTC, where the route has a daily limit.
+    package var sentToday: UInt64?
+    package var dailyLimit: UInt64?
     /// Evicted from the log before this route came to them.
     package var evictedSamples: UInt64
     /// Left out because they can never be sent.
@@ -102,6 +125,12 @@ package struct RouteReport: Codable, Sendable, Equatable {
         acknowledgedSamples = status.acknowledgedSamples
         liveSamples = status.live.publishedSamples
         backlogSamples = status.backlogLane.publishedSamples
+        liveLaneRestarts = status.liveLaneRestarts
+        holds = status.holds.map {
+            Hold(lane: $0.lane == .live ? "live" : "backlog", reason: $0.reason.rawValue, until: $0.until.description)
+        }
+        sentToday = status.sentToday
+        dailyLimit = status.dailyLimit
         evictedSamples = status.gapSamples
         refusedSamples = status.refusedSamples
         reconnects = status.reconnects

@@ -24,7 +24,9 @@ package struct WriteRequest: Sendable, Hashable {
         case bool(Bool)
     }
 
-    package init(who: String, from: String, target: TagReference, value: Value, isDryRun: Bool = false, token: String? = nil, canConfirm: Bool = true) {
+    package init(
+        who: String, from: String, target: TagReference, value: Value, isDryRun: Bool = false, token: String? = nil, canConfirm: Bool = true
+    ) {
         self.who = who
         self.from = from
         self.target = target

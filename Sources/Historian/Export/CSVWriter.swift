@@ -31,7 +31,7 @@ package struct CSVWriter: RowWriter {
             for aggregate in shape.aggregates { text.append("," + aggregate.rawValue) }
             text.append(",unit")
         }
-        text.append(",quality\r\n")
+        text.append(shape.aggregates.isEmpty ? ",quality,timeUncertain,sourceTime\r\n" : ",quality\r\n")
     }
 
     package mutating func write(_ row: OutputRow, into text: inout TextBuffer) {
@@ -58,7 +58,7 @@ package struct CSVWriter: RowWriter {
             quality.append(qualityOf: row, in: shape)
             CSVWriter.append(String(decoding: quality.bytes, as: UTF8.self), to: &text)
         }
-        text.append("\r\n")
+        appendEnd(of: row, to: &text)
         for entry in row.entries { slots[entry.series] = -1 }
     }
 
@@ -78,8 +78,17 @@ package struct CSVWriter: RowWriter {
             if !series.tag.unit.isEmpty { CSVWriter.append(series.tag.unit, to: &text) }
             text.append(UInt8(ascii: ","))
             text.append(entry.status.description)
-            text.append("\r\n")
+            appendEnd(of: row, to: &text)
         }
+    }
+
+    /// What is known of the time of a sample; a bucket has nothing of it.
+    private func appendEnd(of row: OutputRow, to text: inout TextBuffer) {
+        if shape.aggregates.isEmpty {
+            text.append(row.isTimeUncertain ? ",true," : ",,")
+            if let time = row.sourceTime { text.append(time) }
+        }
+        text.append("\r\n")
     }
 
     private static func append(_ cell: Cell, to text: inout TextBuffer) {

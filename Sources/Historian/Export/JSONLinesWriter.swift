@@ -17,6 +17,10 @@ package struct JSONLinesWriter: RowWriter {
                 text.append("\",\"end\":\"")
                 text.append(end)
             }
+            if let sourceTime = row.sourceTime {
+                text.append("\",\"sourceTime\":\"")
+                text.append(sourceTime)
+            }
             text.append(row.isTimeUncertain ? "\",\"timeUncertain\":true,\"device\":" : "\",\"device\":")
             JSONLinesWriter.append(series.device, to: &text)
             text.append(",\"group\":")

@@ -51,6 +51,11 @@ package struct LineProtocolWriter: RowWriter {
             text.append(heads[head])
             var isFirst = true
             for index in byHead[head] { append(row, index, isFirst: &isFirst, to: &text) }
+            if row.isTimeUncertain { text.append(",timeUncertain=true") }
+            if let sourceTime = row.sourceTime {
+                text.append(",sourceTime=")
+                LineProtocolWriter.append(.time(sourceTime), to: &text)
+            }
             text.append(UInt8(ascii: " "))
             text.append(integer: row.time.nanoseconds)
             text.append(UInt8(ascii: "\n"))

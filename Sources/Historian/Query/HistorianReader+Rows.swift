@@ -18,6 +18,7 @@ extension HistorianReader {
                 row.cells.removeAll(keepingCapacity: true)
                 row.time = Timestamp(nanoseconds: cursor.time)
                 row.isTimeUncertain = cursor.isTimeUncertain
+                row.sourceTime = cursor.sourceTime
                 let slice = cursor.slicePlace
                 for place in slicePlaces[slice].indices {
                     guard let found = cursor.find(column: place) else { continue }

@@ -40,6 +40,8 @@ package struct OutputRow: Sendable {
     package var end: Timestamp?
     /// Whether the clock was not known to be right when it told the time.
     package var isTimeUncertain = false
+    /// When the device says that it took the samples, where it does.
+    package var sourceTime: Timestamp?
     /// The series that have something here.
     package var entries: [Entry] = []
     /// `width` cells for each entry; `nil` where there is no value.

@@ -7,6 +7,8 @@ RELEASE := -c release --scratch-path .build-release --explicit-target-dependency
 
 # Debian keeps the broker where ordinary users do not look.
 export PATH := $(PATH):/usr/sbin
+# Without this, scripts leave compiled files beside the sources, which the build then remarks on.
+export PYTHONDONTWRITEBYTECODE := 1
 
 help: ## Show this list
 	@echo "IndusEdge: Modbus in, health scored, encrypted MQTT out"

@@ -35,7 +35,7 @@ struct RouteBuilder {
 
     private mutating func buildRoute(_ source: ObjectValue) -> Route? {
         let clusters = buildClusters(source)
-        let tls = source.object("tls").flatMap(buildTLS)
+        let tls = if let object = source.object("tls") { buildTLS(object) } else { TLSSettings?.none }
         checkEncryption(source)
         checkTopic(source)
         let delivery = buildDelivery(source)
@@ -61,6 +61,11 @@ struct RouteBuilder {
                 suggestion: "remove it")
         }
         route.delivery = delivery
+        if let mqtt = source.object("mqtt") {
+            var builder = MQTTSettingsBuilder(file: file)
+            if let settings = builder.build(mqtt, payload: payload) { route.mqtt = settings }
+            diagnostics += builder.diagnostics
+        }
         route.probeInterval = probeInterval
         route.recoveryTimeout = recoveryTimeout
         buildSparkplug(source, &route)
@@ -133,13 +138,18 @@ struct RouteBuilder {
             suggestion: "say failover: weighted to spread devices by weight")
     }
 
-    private func buildTLS(_ source: ObjectValue) -> TLSSettings? {
+    private mutating func buildTLS(_ source: ObjectValue) -> TLSSettings? {
         guard let authority = source.text("ca"), let certificate = source.text("certificate"), let key = source.text("key"),
             let version = source.text("minimumVersion").flatMap(TLSSettings.Version.init(rawValue:))
         else { return nil }
+        if version == .tls12 {
+            report(
+                source, "minimumVersion", "TLS 1.2 is accepted: do so only for brokers that know nothing newer", severity: .warning,
+                value: version.rawValue, suggestion: "remove minimumVersion where the brokers speak TLS 1.3")
+        }
         return TLSSettings(
             certificateAuthority: FilePath.resolve(authority, besideFile: file),
-            certificate: FilePath.resolve(certificate, besideFile: file), key: FilePath.resolve(key, besideFile: file),
+            certificate: FilePath.resolve(certificate, besideFile: file), key: FilePath.resolveKey(key, besideFile: file),
             minimumVersion: version)
     }
 

@@ -63,6 +63,8 @@ package struct RouteStatus: Sendable, Hashable {
     package var backlogLane = LaneStatus()
     /// What has piled up and is not acknowledged; of a mirror, the largest of its clusters.
     package var backlog = BacklogStatus()
+    /// Certificates and keys; `nil` for a route without TLS.
+    package var identity: IdentityStatus?
     /// What the rules of delivery hold back now.
     package var holds: [LaneHold] = []
     /// Bytes of payload sent today, in UTC, where a limit counts them; and that limit.

@@ -105,6 +105,7 @@ enum SiteShape {
             Field("keepAlive", .duration(.seconds(5)...(.seconds(3600))), default: "30s", "The MQTT keep-alive interval."),
             Field(
                 "clientID", .text(.clientID), "The MQTT client identifier; made from the site's and the route's name where none is given."),
+            Field("mqtt", .object(MQTTShape.mqtt), "How MQTT is spoken."),
             Field("tls", .object(tls), "Certificates; required for mqtts."),
             Field(
                 "compression", .word(RouteCompression.allCases.map(\.rawValue)), default: "none",
@@ -149,7 +150,9 @@ enum SiteShape {
         [
             Field(required: "ca", .text(.filePath("identity/ca.crt")), "The certificate authorities that brokers are checked against."),
             Field(required: "certificate", .text(.filePath("identity/gateway.crt")), "The gateway's certificate."),
-            Field(required: "key", .text(.filePath("identity/gateway.key")), "The gateway's private key."),
+            Field(
+                required: "key", .text(.filePath("identity/gateway.key")),
+                "The gateway's private key: a file, or a PKCS#11 URI (pkcs11:token=…;object=…)."),
             Field("minimumVersion", .word(["1.2", "1.3"]), default: "1.3", "The oldest TLS version that is accepted."),
         ])
 

@@ -148,7 +148,8 @@ final class LogFeed: Sendable {
                     refuse(
                         position: entry.position, on: lane,
                         GatewayError(
-                            .notFound, resource: "stream \(batch.stream.rawValue)", operation: "encode", "the log does not know this stream"))
+                            .notFound, resource: "stream \(batch.stream.rawValue)", operation: "encode", "the log does not know this stream"
+                        ))
                     continue
                 }
                 let cluster = state.withLock { state in
@@ -385,6 +386,8 @@ final class LogFeed: Sendable {
     }
 
     // MARK: - Status
+
+    var pendingSamples: UInt64 { cursor.pendingSamples }
 
     var backlog: BacklogStatus {
         let pending = cursor.backlog

@@ -70,7 +70,7 @@ let package = Package(
         module("Historian", ["Telemetry", "GatewayCore", "ChunkCodec", grdb, sqlite, logging]),
         module("Scoring", ["Telemetry"]),
         module("Sparkplug", ["Telemetry"]),
-        module("Uplink", ["Telemetry", "GatewayCore", "Compression", "Envelope", "Sparkplug", "CMosquitto", logging]),
+        module("Uplink", ["Telemetry", "GatewayCore", "Compression", "Envelope", "Identity", "Sparkplug", "CMosquitto", logging]),
         module("Identity", ["Telemetry", "GatewayCore", "COpenSSL"]),
         module("MQTTProtocol", ["Telemetry"]),
         module("Ingest", ["Telemetry", "GatewayCore", "Sparkplug"]),
@@ -90,7 +90,8 @@ let package = Package(
         .executableTarget(
             name: "indusedge",
             dependencies: [
-                "Telemetry", "GatewayCore", "AuditTrail", "Commissioning", "DefinitionImport", "Definitions", "Envelope", "Gateway", "Historian",
+                "Telemetry", "GatewayCore", "AuditTrail", "Commissioning", "DefinitionImport", "Definitions", "Envelope", "Gateway",
+                "Historian",
                 "Identity", "ModbusAdapter", "PlantSimulation", "Sparkplug", "Uplink", arguments, logging, signals,
             ],
             exclude: ["README.md"], swiftSettings: settings),
@@ -120,19 +121,22 @@ let package = Package(
         tests("Envelope", ["Telemetry", "COpenSSL", "TestKit"]),
         tests("Historian", ["Telemetry", "GatewayCore", "TestKit", "log-torture", grdb, logging], exclude: ["Golden"]),
         tests("Scoring", ["Telemetry", "PlantSimulation", "TestKit"]),
-        tests("Sparkplug", ["Telemetry", "TestKit", protobuf], exclude: ["Generated/README.md", "sparkplug_assertions.txt", "sparkplug_b.proto"]),
+        tests(
+            "Sparkplug", ["Telemetry", "TestKit", protobuf],
+            exclude: ["Generated/README.md", "sparkplug_assertions.txt", "sparkplug_b.proto"]),
         tests("Uplink", ["Telemetry", "GatewayCore", "Compression", "Envelope", "Sparkplug", "Identity", "TestKit", logging]),
         tests("MQTTProtocol", ["Telemetry", "TestKit"]),
         tests("Ingest", ["Telemetry", "GatewayCore", "Sparkplug", "TestKit"]),
         tests(
             "IngestService",
             ["Telemetry", "GatewayCore", "Identity", "Ingest", "MQTTProtocol", "Sparkplug", "TestKit", "indusedge-control", logging]),
-        tests("Identity", ["Telemetry", "GatewayCore"]),
+        tests("Identity", ["Telemetry", "GatewayCore", "TestKit"]),
         tests("PlantSimulation", ["Telemetry"]),
         tests(
             "Gateway",
             [
-                "Telemetry", "GatewayCore", "Acquisition", "AuditTrail", "DefinitionImport", "Definitions", "Historian", "Interlock",
+                "Telemetry", "GatewayCore", "Acquisition", "AuditTrail", "DefinitionImport", "Definitions", "Historian", "Identity",
+                "Interlock",
                 "ModbusAdapter", "ModbusProtocol", "Scoring", "TestKit", "Uplink", logging,
             ]),
         tests("DefinitionImport", ["Telemetry", "Definitions", "TestKit"], exclude: ["Fixtures", "Golden"]),
@@ -150,7 +154,8 @@ let package = Package(
         .executableTarget(
             name: "uplink-bench",
             dependencies: [
-                "Telemetry", "GatewayCore", "Historian", "Sparkplug", "Uplink", "Identity", "Definitions", "PlantSimulation", "BenchmarkSignals",
+                "Telemetry", "GatewayCore", "Historian", "Sparkplug", "Uplink", "Identity", "Definitions", "PlantSimulation",
+                "BenchmarkSignals",
                 logging,
             ], path: "Benchmarks/uplink", swiftSettings: settings),
         .executableTarget(

@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "Historian": CORE | {"ChunkCodec"},
     "Scoring": {"Telemetry"},
     "Sparkplug": {"Telemetry"},
-    "Uplink": CORE | {"Compression", "Envelope", "Sparkplug", "CMosquitto"},
+    "Uplink": CORE | {"Compression", "Envelope", "Identity", "Sparkplug", "CMosquitto"},
     "Identity": CORE | {"COpenSSL"},
     "MQTTProtocol": {"Telemetry"},
     "Ingest": CORE | {"Sparkplug"},

@@ -1,5 +1,6 @@
 #include <openssl/bio.h>
 #include <openssl/bn.h>
+#include <openssl/engine.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -7,6 +8,7 @@
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
+#include <openssl/ui.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
@@ -105,3 +107,50 @@ static inline int copenssl_key_wrap_init(EVP_CIPHER_CTX *context, const unsigned
     EVP_CIPHER_CTX_set_flags(context, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
     return EVP_CipherInit_ex(context, EVP_aes_256_wrap(), NULL, key, NULL, wraps);
 }
+
+/// Adds a certificate to those that are shown after the first one; 0 when OpenSSL refuses.
+static inline int copenssl_add_chain_certificate(SSL_CTX *context, X509 *certificate)
+{
+    return (int)SSL_CTX_add1_chain_cert(context, certificate);
+}
+
+/// Gives the buffers of a connection back while it rests.
+static inline void copenssl_release_buffers(SSL_CTX *context)
+{
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+}
+
+// Engines are deprecated since OpenSSL 3.0, and still the way to PKCS#11 that Debian 12 has. Handles are bare pointers, so that
+// Swift does not see the deprecated types.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
+/// The engine of libp11 (libengine-pkcs11-openssl) with a PKCS#11 module (NULL: that of p11-kit); NULL when there is none. Never freed.
+static inline void *copenssl_pkcs11_engine(const char *module)
+{
+    ENGINE_load_dynamic();
+    ENGINE *engine = ENGINE_by_id("dynamic");
+    if (!engine) return NULL;
+    if (ENGINE_ctrl_cmd_string(engine, "ID", "pkcs11", 0) && ENGINE_ctrl_cmd_string(engine, "DIR_LOAD", "2", 0)
+        && ENGINE_ctrl_cmd_string(engine, "DIR_ADD", OPENSSL_info(OPENSSL_INFO_ENGINES_DIR), 0)
+        && ENGINE_ctrl_cmd_string(engine, "LIST_ADD", "0", 0) && ENGINE_ctrl_cmd_string(engine, "LOAD", NULL, 0)
+        && ENGINE_ctrl_cmd_string(engine, "QUIET", NULL, 0)
+        && (!module || ENGINE_ctrl_cmd_string(engine, "MODULE_PATH", module, 0)) && ENGINE_init(engine))
+        return engine;
+    ENGINE_free(engine);
+    return NULL;
+}
+
+/// Tells an engine the PIN of the token, of which it makes a copy; 0 when it refuses.
+static inline int copenssl_engine_set_pin(void *engine, const char *pin)
+{
+    return ENGINE_ctrl_cmd_string((ENGINE *)engine, "PIN", pin, 0);
+}
+
+/// A private key that stays where it is; NULL when the engine does not find it. Nobody is asked for a PIN.
+static inline EVP_PKEY *copenssl_engine_key(void *engine, const char *uri)
+{
+    return ENGINE_load_private_key((ENGINE *)engine, uri, (UI_METHOD *)UI_null(), NULL);
+}
+
+#pragma GCC diagnostic pop

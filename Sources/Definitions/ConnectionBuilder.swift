@@ -101,7 +101,7 @@ struct ConnectionBuilder {
         }
         let tls = TLSSettings(
             certificateAuthority: FilePath.resolve(authority, besideFile: file),
-            certificate: FilePath.resolve(certificate, besideFile: file), key: FilePath.resolve(key, besideFile: file),
+            certificate: FilePath.resolve(certificate, besideFile: file), key: FilePath.resolveKey(key, besideFile: file),
             minimumVersion: version)
         return ModbusTLSConnection(
             host: network.host, port: network.port, unit: network.unit, tls: tls, role: source.text("role"))

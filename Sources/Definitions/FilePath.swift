@@ -5,4 +5,9 @@ enum FilePath {
         guard !path.hasPrefix("/"), let slash = file.lastIndex(of: "/") else { return path }
         return file[...slash] + path
     }
+
+    /// The same for a private key, which may be named by a PKCS#11 URI (RFC 7512) instead.
+    static func resolveKey(_ key: String, besideFile file: String) -> String {
+        key.hasPrefix("pkcs11:") ? key : resolve(key, besideFile: file)
+    }
 }

@@ -33,7 +33,7 @@ struct RouteBuilder {
 
     private mutating func buildRoute(_ source: ObjectValue) -> Route? {
         let clusters = buildClusters(source)
-        let tls = source.object("tls").flatMap(buildTLS)
+        let tls = if let object = source.object("tls") { buildTLS(object) } else { TLSSettings?.none }
         checkEncryption(source)
         checkTopic(source)
         let delivery = buildDelivery(source)
@@ -53,10 +53,16 @@ struct RouteBuilder {
         }
         if route.envelope != nil, source.text("commands") == "allowed" {
             report(
-                source, "commands", "commands has no effect on a route with an envelope, which takes none but the rebirth", severity: .warning,
+                source, "commands", "commands has no effect on a route with an envelope, which takes none but the rebirth",
+                severity: .warning,
                 suggestion: "remove it")
         }
         route.delivery = delivery
+        if let mqtt = source.object("mqtt") {
+            var builder = MQTTSettingsBuilder(file: file)
+            if let settings = builder.build(mqtt, payload: payload) { route.mqtt = settings }
+            diagnostics += builder.diagnostics
+        }
         buildSparkplug(source, &route)
         return route
     }
@@ -110,13 +116,18 @@ struct RouteBuilder {
         return clusters
     }
 
-    private func buildTLS(_ source: ObjectValue) -> TLSSettings? {
+    private mutating func buildTLS(_ source: ObjectValue) -> TLSSettings? {
         guard let authority = source.text("ca"), let certificate = source.text("certificate"), let key = source.text("key"),
             let version = source.text("minimumVersion").flatMap(TLSSettings.Version.init(rawValue:))
         else { return nil }
+        if version == .tls12 {
+            report(
+                source, "minimumVersion", "TLS 1.2 is accepted: do so only for brokers that know nothing newer", severity: .warning,
+                value: version.rawValue, suggestion: "remove minimumVersion where the brokers speak TLS 1.3")
+        }
         return TLSSettings(
             certificateAuthority: FilePath.resolve(authority, besideFile: file),
-            certificate: FilePath.resolve(certificate, besideFile: file), key: FilePath.resolve(key, besideFile: file),
+            certificate: FilePath.resolve(certificate, besideFile: file), key: FilePath.resolveKey(key, besideFile: file),
             minimumVersion: version)
     }
 

@@ -142,6 +142,7 @@ package struct Route: Sendable, Equatable {
     package var clientID: String?
     /// `nil` only where no cluster is encrypted.
     package var tls: TLSSettings?
+    package var mqtt = MQTTSettings()
     package var compression = RouteCompression.none
     /// `nil`: messages are as the payload has them.
     package var envelope: RouteEnvelope?
@@ -192,6 +193,7 @@ package struct TLSSettings: Sendable, Equatable {
 
     package var certificateAuthority: String
     package var certificate: String
+    /// A file, or a PKCS#11 URI (RFC 7512).
     package var key: String
     package var minimumVersion: Version
 

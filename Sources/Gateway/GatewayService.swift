@@ -94,10 +94,14 @@ package struct GatewayService: Sendable {
         clock.begin()
         let writes = WriteService(site: site, adapters: [:], folder: site.log.path + "/audit", time: time, logger: logger)
         let runtime = try SiteRuntime(site: site, version: version, log: log, time: time, logger: logger, writes: writes)
-        let control = ControlService(folder: site.log.path, writes: writes) { [time] in await runtime.routeReports(named: $0, at: time.utc)
+        let control = ControlService(folder: site.log.path, writes: writes) { [time] in
+            await runtime.routeReports(named: $0, at: time.stamp)
         }
         let routeDiagnostics = RouteDiagnosticsService(
             log: log, time: time, routes: { await runtime.routeStatuses() }, register: { try await runtime.register($0) })
+        let identities = IdentityService(
+            log: log, time: time, logger: logger, identities: { await runtime.identities(at: $0) },
+            register: { try await runtime.register($0) })
         let diagnostics = DiagnosticsService(log: log, time: time) { runtime.directory.devices }
         let planning = PlanningService(log: log, time: time, store: runtime.plans, logger: logger) { runtime.directory.plans }
         let configuration = ConfigurationService(
@@ -118,6 +122,7 @@ package struct GatewayService: Sendable {
             },
             service("diagnostics") { try await diagnostics.run() },
             service("route diagnostics") { try await routeDiagnostics.run() },
+            service("identities") { try await identities.run() },
             service("planning") { try await planning.run() },
             service("devices") {
                 await runtime.startDevices()

@@ -1,9 +1,7 @@
 internal import Definitions
 internal import GatewayCore
-internal import Identity
 internal import Logging
 internal import Sparkplug
-internal import Synchronization
 internal import Telemetry
 internal import Uplink
 
@@ -23,7 +21,9 @@ struct RouteFactory: Sendable {
     func route(_ route: Definitions.Route, streams: [StreamID]) throws -> Uplink.Route {
         var configuration = RouteConfiguration(
             name: route.name, site: site.name,
-            clusters: route.clusters.map { .init(name: $0.name, host: $0.host, port: UInt16($0.port), isTLS: $0.isEncrypted, weight: $0.weight) },
+            clusters: route.clusters.map {
+                .init(name: $0.name, host: $0.host, port: UInt16($0.port), isTLS: $0.isEncrypted, weight: $0.weight)
+            },
             failover: Self.failover(route.failover),
             payload: route.payload == .json ? .json(topicTemplate: route.topic) : .sparkplugB(group: route.group, node: route.node),
             tls: route.tls.map {
@@ -36,10 +36,23 @@ struct RouteFactory: Sendable {
             primaryHost: route.sparkplug.primaryHost, templates: route.sparkplug.templates ? templates : [:],
             allowsCommands: route.allowsCommands, stateFolder: site.log.path + "/sparkplug")
         configuration.form = form(of: route)
+        configuration.mqtt = Self.settings(route.mqtt)
         let prepared = try Uplink.Route(
-            configuration: configuration, log: log, time: time, logger: logger, preflight: preflight(of: route), commands: writes)
+            configuration: configuration, log: log, time: time, logger: logger, commands: writes)
         prepared.register(streams: streams)
         return prepared
+    }
+
+    private static func settings(_ mqtt: Definitions.MQTTSettings) -> Uplink.MQTTSettings {
+        var settings = Uplink.MQTTSettings()
+        settings.version = mqtt.version == .v311 ? .v311 : .v5
+        settings.sessionExpiry = mqtt.sessionExpiry
+        settings.messageExpiry = mqtt.messageExpiry
+        settings.willDelay = mqtt.willDelay
+        settings.usesTopicAliases = mqtt.topicAliases
+        settings.sendsKeys = mqtt.keys
+        settings.holdsUnheard = mqtt.unheard == .hold
+        return settings
     }
 
     private func form(of route: Definitions.Route) -> MessageForm {
@@ -73,32 +86,5 @@ struct RouteFactory: Sendable {
             quietHours: settings.quietHours.map {
                 QuietHours(startMinute: $0.start, endMinute: $0.end, allows: $0.allows == .live ? .live : .nothing)
             }, bytesPerDay: settings.dailyLimit)
-    }
-
-    private func preflight(of route: Definitions.Route) -> @Sendable () throws -> Void {
-        let time = time
-        let logger = logger
-        // Looked at before every attempt to connect, told only when it changes.
-        let lastRemarks = LastRemarks()
-        return {
-            guard let tls = route.tls else { return }
-            let remarks = try CertificateInformation.check(
-                ca: tls.certificateAuthority, certificate: tls.certificate, key: tls.key, at: time.utc)
-            guard lastRemarks.change(to: remarks) else { return }
-            for remark in remarks { logger.warning("identity", metadata: ["route": "\(route.name)", "remark": "\(remark)"]) }
-        }
-    }
-}
-
-/// What a pre-flight check remarked last.
-private final class LastRemarks: Sendable {
-    private let remarks = Mutex<[String]>([])
-
-    /// Returns whether they differ from the last ones.
-    func change(to new: [String]) -> Bool {
-        remarks.withLock { old in
-            defer { old = new }
-            return old != new
-        }
     }
 }

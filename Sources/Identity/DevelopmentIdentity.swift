@@ -78,6 +78,34 @@ package enum DevelopmentIdentity {
         }
     }
 
+    /// Puts a new key and a new certificate in the place of those of `broker`, `gateway` or `subscriber`, by the authority of the folder.
+    ///
+    /// A broker keeps its names, a gateway its Modbus role. Each file is replaced at once, the key first.
+    ///
+    /// - Parameter time: now; the certificate is valid from here on.
+    /// - Throws: a `GatewayError` when the name is another one, or a file cannot be read or written.
+    package static func renew(_ name: String, in folder: String, at time: Timestamp) throws(GatewayError) {
+        guard let role = Role(rawValue: name), role != .authority else {
+            throw GatewayError(
+                .configurationInvalid, resource: folder, operation: "renew identity",
+                "there is no “\(name)”, only broker, gateway and subscriber")
+        }
+        let path = "\(folder)/\(name)"
+        let old = try CertificateInformation(pemFile: "\(path).crt")
+        let modbusRole = try ModbusRole.role(inPEMFile: "\(path).crt")
+        let names = role == .broker ? [(NID_subject_alt_name, try alternativeNames(old.subjectAlternativeNames))] : []
+        let authorityKey = try PEMFile.privateKey(of: "\(folder)/ca.key")
+        let key = try makeKey()
+        let certificate = try PEMFile.withCertificates(of: "\(folder)/ca.crt") { authorities throws(GatewayError) in
+            try pem(
+                of: makeCertificate(
+                    role, key: key, at: time, extensions: role.extensions + names, authority: authorities[0],
+                    authorityKey: authorityKey.pointer, modbusRole: modbusRole))
+        }
+        try PEMFile.replace("\(path).key", pem(of: key), mode: 0o600)
+        try PEMFile.replace("\(path).crt", certificate, mode: 0o644)
+    }
+
     /// What a certificate is for.
     private enum Role: String {
         case authority = "ca"

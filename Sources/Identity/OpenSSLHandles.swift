@@ -66,6 +66,16 @@ enum OpenSSL {
         return String(cString: reason)
     }
 
+    /// The reasons on this thread's error queue, oldest first, which is emptied.
+    static func takeReasons() -> [String] {
+        var reasons: [String] = []
+        while case let number = ERR_get_error(), number != 0 {
+            guard let reason = ERR_reason_error_string(number).map({ String(cString: $0) }), !reasons.contains(reason) else { continue }
+            reasons.append(reason)
+        }
+        return reasons
+    }
+
     /// Empties this thread's error queue.
     static func clearReasons() { ERR_clear_error() }
 }

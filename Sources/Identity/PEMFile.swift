@@ -60,6 +60,18 @@ package enum PEMFile {
         guard fchmod(descriptor, mode) == 0, fsync(descriptor) == 0 else { throw failure(path, "write", errno) }
     }
 
+    /// Puts a new file in the place of another one at once: who reads sees the old or the new one, never a part.
+    package static func replace(_ path: String, _ bytes: [UInt8], mode: UInt32) throws(GatewayError) {
+        let temporary = path + ".new"
+        unlink(temporary)
+        try create(temporary, bytes, mode: mode)
+        guard rename(temporary, path) == 0 else {
+            let number = errno
+            unlink(temporary)
+            throw failure(path, "replace", number)
+        }
+    }
+
     /// Whether anything of that name exists.
     package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
@@ -76,7 +88,14 @@ package enum PEMFile {
     static func withCertificates<Result>(
         of path: String, _ body: ([OpaquePointer]) throws(GatewayError) -> Result
     ) throws(GatewayError) -> Result {
-        let stream = try MemoryStream.reading(read(path))
+        try withCertificates(in: read(path), of: path, body)
+    }
+
+    /// The same with the contents that the file had.
+    static func withCertificates<Result>(
+        in bytes: [UInt8], of path: String, _ body: ([OpaquePointer]) throws(GatewayError) -> Result
+    ) throws(GatewayError) -> Result {
+        let stream = try MemoryStream.reading(bytes)
         guard let list = copenssl_certificates_new() else { throw OpenSSL.error(resource: path, operation: "read") }
         defer { copenssl_certificates_free(list) }
         var certificates: [OpaquePointer] = []
@@ -97,8 +116,11 @@ package enum PEMFile {
     }
 
     /// The private key of a file. Keys under a passphrase are refused: nobody is there to type it.
-    static func privateKey(of path: String) throws(GatewayError) -> Key {
-        let stream = try MemoryStream.reading(read(path))
+    static func privateKey(of path: String) throws(GatewayError) -> Key { try privateKey(in: read(path), of: path) }
+
+    /// The same with the contents that the file had.
+    static func privateKey(in bytes: [UInt8], of path: String) throws(GatewayError) -> Key {
+        let stream = try MemoryStream.reading(bytes)
         guard let pointer = PEM_read_bio_PrivateKey(stream.pointer, nil, { _, _, _, _ in -1 }, nil) else {
             throw GatewayError(
                 .certificateInvalid, resource: path, operation: "read",

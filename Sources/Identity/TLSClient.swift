@@ -12,10 +12,7 @@ package import Telemetry
 ///
 /// The files are read at each connection, so that renewed ones are taken without a restart.
 package struct TLSClient: ChannelSecuring {
-    package enum Version: String, Sendable {
-        case tls12 = "1.2"
-        case tls13 = "1.3"
-    }
+    package typealias Version = TLSCredentials.Version
 
     private let ca: String
     private let certificate: String
@@ -26,7 +23,7 @@ package struct TLSClient: ChannelSecuring {
     /// - Parameters:
     ///   - ca: PEM file of the authorities that the server is checked against.
     ///   - certificate: PEM file of the client's certificate, followed by its intermediates if there are any.
-    ///   - key: PEM file of its private key, without a passphrase.
+    ///   - key: PEM file of its private key, without a passphrase; or its PKCS#11 URI (RFC 7512).
     ///   - modbusRole: what the client's certificate must carry as its Modbus role; `nil`: not looked at.
     package init(ca: String, certificate: String, key: String, oldestVersion: Version = .tls13, modbusRole: String? = nil) {
         self.ca = ca
@@ -45,30 +42,18 @@ package struct TLSClient: ChannelSecuring {
 
     package func secure(_ descriptor: Int32, host: String, within limit: Duration) throws(GatewayError) -> any ByteChannel {
         let deadline = SystemTime().now.advanced(by: limit)
-        guard let context = SSL_CTX_new(TLS_client_method()) else {
-            throw OpenSSL.error(.tlsFailed, resource: host, operation: "prepare TLS")
-        }
-        // A connection holds its own reference.
-        defer { SSL_CTX_free(context) }
-        func require(_ isDone: Bool, _ resource: String, _ step: String) throws(GatewayError) {
-            guard isDone else { throw OpenSSL.error(.tlsFailed, resource: resource, operation: step) }
-        }
-        try require(
-            copenssl_set_oldest_version(context, oldestVersion == .tls12 ? TLS1_2_VERSION : TLS1_3_VERSION) == 1, host, "prepare TLS")
-        try require(SSL_CTX_load_verify_locations(context, ca, nil) == 1, ca, "load authorities")
-        try require(SSL_CTX_use_certificate_chain_file(context, certificate) == 1, certificate, "load certificate")
-        try require(SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) == 1, key, "load key")
-        SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nil)
-        guard let connection = SSL_new(context), let input = BIO_new(BIO_s_mem()), let output = BIO_new(BIO_s_mem()) else {
+        let credentials = try TLSCredentials(TLSFiles(ca: ca, certificate: certificate, key: key))
+        let context = try credentials.context(for: host, oldestVersion: oldestVersion, at: nil)
+        guard let connection = SSL_new(context.pointer), let input = BIO_new(BIO_s_mem()), let output = BIO_new(BIO_s_mem()) else {
             throw OpenSSL.error(.tlsFailed, resource: host, operation: "prepare TLS")
         }
         SSL_set_bio(connection, input, output)
         let channel = TLSChannel(owning: connection, input: input, output: output, descriptor: descriptor, host: host)
         var address = in6_addr()
-        if inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1 {
-            try require(X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(connection), host) == 1, host, "prepare TLS")
-        } else {
-            try require(SSL_set1_host(connection, host) == 1 && copenssl_set_server_name(connection, host) == 1, host, "prepare TLS")
+        if inet_pton(AF_INET, host, &address) != 1, inet_pton(AF_INET6, host, &address) != 1 {
+            guard copenssl_set_server_name(connection, host) == 1 else {
+                throw OpenSSL.error(.tlsFailed, resource: host, operation: "prepare TLS")
+            }
         }
         SSL_set_connect_state(connection)
         try channel.handshake(until: deadline)

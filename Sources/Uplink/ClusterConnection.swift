@@ -1,4 +1,5 @@
 internal import GatewayCore
+internal import Identity
 internal import Logging
 internal import Sparkplug
 internal import Synchronization
@@ -11,6 +12,8 @@ final class ClusterConnection: Sendable {
     enum Outcome {
         case notConnected(any Error)
         case lost(any Error, after: Duration)
+        /// To be connected to at once: ended in order for new certificates, or refused with them while older ones are still good.
+        case again
     }
 
     let index: Int
@@ -20,6 +23,8 @@ final class ClusterConnection: Sendable {
     private let encoder: Mutex<PayloadEncoder>
     /// The present connection, for what is told outside of its events.
     private let present = Mutex<(session: RouteSession, connection: MQTTSession)?>(nil)
+    /// Which of two certificates the broker is shown.
+    private let choice = Mutex(CredentialChoice<TLSCredentials>())
     /// Ties the log lines of one outage together.
     private let outage = Mutex<TraceID?>(nil)
 
@@ -68,8 +73,9 @@ final class ClusterConnection: Sendable {
                 route.broker = cluster.address
             }
         }
+        let credentials: TLSCredentials?
         do {
-            if cluster.isTLS { try context.preflight() }
+            credentials = try await credentialsToShow()
         } catch {
             if error.isCancellation { throw error }
             return didNotConnect(
@@ -88,6 +94,7 @@ final class ClusterConnection: Sendable {
         let connection = MQTTSession(
             MQTTSession.Parameters(
                 resource: configuration.resource, cluster: cluster, tls: cluster.isTLS ? configuration.tls : nil,
+                credentials: credentials,
                 clientID: configuration.clientID, keepAliveSeconds: Int32(configuration.keepAlive.inSeconds), will: will,
                 mqtt: configuration.mqtt),
             time: time
@@ -107,25 +114,45 @@ final class ClusterConnection: Sendable {
                 .timedOut, resource: "\(configuration.resource), cluster \(cluster.name) (\(cluster.address))", operation: "connect",
                 "no connection after \(configuration.connectTimeout); does a firewall drop the packets, or does the broker hang?",
                 time: time.utc)
+            // A broker that accepted us, and a primary host that is away, is no refusal.
+            let wasAccepted = session.stage == .connected
             connection.abandon()
             session.close()
+            if !wasAccepted, let error = session.error, isRefusal(error, of: credentials) { return .again }
             return didNotConnect(feed, session.error ?? timeout)
         }
         let since = time.now
+        if let credentials { choice.withLock { $0.didConnect(with: credentials) } }
         didConnect()
-        defer { didEnd(session, connection, feed) }
+        var isRenewing = false
+        defer { didEnd(session, connection, feed, isRenewing: isRenewing) }
         do {
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await self.publish(from: feed, session, connection) }
-                group.addTask { try await self.watch(session, connection, feed) }
-                group.addTask { _ = try await session.leave(.connected, .ready, .connecting) }
+            isRenewing = try await withThrowingTaskGroup(of: Bool.self) { group in
+                group.addTask {
+                    try await self.publish(from: feed, session, connection)
+                    return false
+                }
+                group.addTask {
+                    try await self.watch(session, connection, feed)
+                    return false
+                }
+                group.addTask {
+                    _ = try await session.leave(.connected, .ready, .connecting)
+                    return false
+                }
+                if let credentials { group.addTask { try await self.untilRenewed(credentials) } }
                 // Whoever ends first ends the others.
                 defer { group.cancelAll() }
-                try await group.next()
+                return try await group.next() ?? false
             }
         } catch {
             if Task.isCancelled { await sayGoodbye(connection, session, death: will) }
             throw error
+        }
+        if isRenewing {
+            await handOver(session, connection, feed, death: will)
+            try Task.checkCancellation()
+            return .again
         }
         try Task.checkCancellation()
         let lost = GatewayError(
@@ -142,7 +169,7 @@ final class ClusterConnection: Sendable {
     }
 
     /// Nothing that the connection still reports counts from here on; what was on its way goes another way.
-    private func didEnd(_ session: RouteSession, _ connection: MQTTSession, _ feed: LogFeed) {
+    private func didEnd(_ session: RouteSession, _ connection: MQTTSession, _ feed: LogFeed, isRenewing: Bool) {
         connection.abandon()
         session.close()
         context.update(index) { one, route in
@@ -158,7 +185,7 @@ final class ClusterConnection: Sendable {
             route.cipher = nil
             route.connection = nil
         }
-        if !Task.isCancelled { feed.didLoseConnection(index) }
+        if !Task.isCancelled { feed.didLoseConnection(index, isRenewing: isRenewing) }
     }
 
     /// Whether the broker accepted us in time. Throws `CancellationError`.
@@ -225,7 +252,11 @@ final class ClusterConnection: Sendable {
             return outage
         }
         if let ended { metadata["trace_id"] = "\(ended)" }
-        logger.info("connected", metadata: metadata)
+        if let version = status.tlsVersion, version != "TLSv1.3" {
+            logger.warning("connected, but with an old version of TLS", metadata: metadata)
+        } else {
+            logger.info("connected", metadata: metadata)
+        }
     }
 
     /// Says once per kind of trouble what is wrong; the attempts in between are for `debug`.
@@ -285,6 +316,62 @@ final class ClusterConnection: Sendable {
     /// What is subscribed to only for the answer: the one thing that every broker answers at once and passes on to nobody.
     private var probeTopic: String { encoder.withLock { $0.commandTopics }.first ?? "indusedge/probe/\(configuration.clientID)" }
 
+    // MARK: - Certificates
+
+    /// What the broker is shown next. Throws a `GatewayError` when the files of the route were never any good.
+    private func credentialsToShow() async throws -> TLSCredentials? {
+        guard cluster.isTLS, let identity = context.identity else { return nil }
+        let newest = try await identity.look()
+        let stamp = time.stamp
+        return choice.withLock { choice in
+            choice.next(newest: newest, at: time.now) { older in !older.troubles(at: stamp).contains { $0.kind == .dates } }
+        }
+    }
+
+    /// Whether the broker does not want what we showed, and there is something else that it accepted before.
+    private func isRefusal(_ error: GatewayError, of credentials: TLSCredentials?) -> Bool {
+        guard let credentials, [.tlsFailed, .certificateInvalid, .refused].contains(error.code),
+            choice.withLock({ $0.didFail(with: credentials, at: time.now) })
+        else { return false }
+        logger.warning(
+            "the broker does not accept the new certificate; the one before serves on",
+            metadata: [
+                "error_chain": .chain(of: error), "subject": "\(credentials.certificate?.subject ?? "none")",
+                "fingerprint": "\(credentials.certificate?.fingerprint ?? "none")",
+            ])
+        return true
+    }
+
+    /// Returns `true` when the broker is to be shown something else. Throws `CancellationError`.
+    private func untilRenewed(_ shown: TLSCredentials) async throws -> Bool {
+        guard let identity = context.identity else { return false }
+        while true {
+            try await time.sleep(for: configuration.identityInterval)
+            // What is wrong with new files the identity itself tells.
+            guard let newest = try? await identity.look() else {
+                try Task.checkCancellation()
+                continue
+            }
+            if choice.withLock({ $0.isToBeRenewed(shown, newest: newest, at: time.now) }) { return true }
+        }
+    }
+
+    /// Ends a connection in order, so that another one can begin: nothing new is published, and what is on its way is waited for.
+    private func handOver(
+        _ session: RouteSession, _ connection: MQTTSession, _ feed: LogFeed, death: MQTTSession.Message?
+    ) async {
+        logger.info("connecting anew with another certificate")
+        let deadline = time.now.advanced(by: Self.handOverTimeout)
+        while feed.inFlight(to: index) > 0, session.stage != .ended, time.now < deadline {
+            // Who is told to stop does not wait for acknowledgements.
+            do { try await time.sleep(for: .milliseconds(5)) } catch { break }
+        }
+        await sayGoodbye(connection, session, death: death)
+    }
+
+    /// How long a hand-over waits for acknowledgements; what is not acknowledged then is sent again.
+    static let handOverTimeout = Duration.seconds(10)
+
     // MARK: - Publishing
 
     /// Sends what the feed gives, until the task is cancelled. Throws `CancellationError`.
@@ -320,7 +407,8 @@ final class ClusterConnection: Sendable {
                 guard let descriptor = context.log.descriptor(of: item.batch.stream) else { continue }
                 do throws(GatewayError) {
                     let messages = try encoder.messages(
-                        for: item.batch, descriptor, isHistorical: item.isBacklog || item.isFromDisk || session.isOlder(item.batch), at: now)
+                        for: item.batch, descriptor, isHistorical: item.isBacklog || item.isFromDisk || session.isOlder(item.batch), at: now
+                    )
                     let size = messages.reduce(0) { $0 + $1.payload.count }
                     let awaited = messages.count { $0.qualityOfService > 0 }
                     guard feed.sending(item, by: index, awaited: awaited, bytes: size) else { continue }
@@ -475,8 +563,10 @@ extension LaneStatus {
 extension RouteStatus {
     /// After a connection: what troubles other clusters still, or nothing.
     fileprivate mutating func tellNewestError(keepsOthers: Bool) {
-        let newest = keepsOthers ? clusters.filter { !$0.lastError.isEmpty && $0.state != .connected && $0.name != cluster }
-            .max { ($0.lastErrorTime ?? Timestamp(nanoseconds: 0)) < ($1.lastErrorTime ?? Timestamp(nanoseconds: 0)) } : nil
+        let newest =
+            keepsOthers
+            ? clusters.filter { !$0.lastError.isEmpty && $0.state != .connected && $0.name != cluster }
+                .max { ($0.lastErrorTime ?? Timestamp(nanoseconds: 0)) < ($1.lastErrorTime ?? Timestamp(nanoseconds: 0)) } : nil
         lastError = newest?.lastError ?? []
         lastErrorTime = newest?.lastErrorTime
         retryCount = newest?.retryCount ?? 0

@@ -81,6 +81,14 @@ struct ClusterHealth: Sendable {
         state = .down
     }
 
+    /// The connection was ended by us, to be made anew at once: the next one is trusted as this one was.
+    mutating func didRenew() {
+        guard isConnected else { return }
+        connectedAt = nil
+        wasConnected = state != .healthy
+        state = .down
+    }
+
     /// Time has passed: whoever stood long enough is healthy.
     mutating func elapse(to now: MonotonicInstant) {
         if state == .recovering, let connectedAt, connectedAt.duration(to: now) >= holdTime { state = .healthy }

@@ -52,6 +52,9 @@ struct ClusterSelection: Sendable {
         healths[cluster].didFailToConnect(isLasting: isLasting)
     }
 
+    /// A connection was ended by us to be made anew: nothing that speaks against the cluster.
+    mutating func didRenew(_ cluster: Int) { healths[cluster].didRenew() }
+
     mutating func didLoseConnection(_ cluster: Int, at now: MonotonicInstant) {
         healths[cluster].didLoseConnection(at: now)
         latency.lost(cluster, at: now)

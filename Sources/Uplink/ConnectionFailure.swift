@@ -170,12 +170,6 @@ struct ConnectionFailure: Sendable {
 
     /// Our refusal of the broker's certificate.
     private var certificateFailure: (GatewayError.Code, String)? {
-        if libraryErrors.contains(where: { $0.contains("host name verification failed") }) {
-            return (
-                .certificateInvalid,
-                "the broker's certificate is not for “\(cluster.host)”; reach it by a name its certificate carries, or add this name to the certificate"
-            )
-        }
         guard let verification else { return nil }
         switch verificationNumber {
         case Int(X509_V_ERR_CERT_HAS_EXPIRED):
@@ -186,7 +180,10 @@ struct ConnectionFailure: Sendable {
             return (.certificateInvalid, "the broker's certificate is not valid yet; is the clock of this machine right?")
         case Int(X509_V_ERR_CERT_REVOKED): return (.certificateInvalid, "the broker's certificate was revoked")
         case Int(X509_V_ERR_HOSTNAME_MISMATCH), Int(X509_V_ERR_IP_ADDRESS_MISMATCH):
-            return (.certificateInvalid, "the broker's certificate is not for “\(cluster.host)”")
+            return (
+                .certificateInvalid,
+                "the broker's certificate is not for “\(cluster.host)”; reach it by a name its certificate carries, or add this name to the certificate"
+            )
         case Int(X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT), Int(X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN),
             Int(X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT), Int(X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY),
             Int(X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE), Int(X509_V_ERR_CERT_SIGNATURE_FAILURE):

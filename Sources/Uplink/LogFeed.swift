@@ -297,9 +297,10 @@ final class LogFeed: Sendable {
     }
 
     /// A connection ended that stood: what was on its way is sent through another cluster, or again after the next connection.
-    func didLoseConnection(_ cluster: Int) {
+    /// `isRenewing`: by our own will, and to be connected again at once.
+    func didLoseConnection(_ cluster: Int, isRenewing: Bool = false) {
         let isClosed = state.withLock { state in
-            state.selection.didLoseConnection(cluster, at: context.time.now)
+            if isRenewing { state.selection.didRenew(cluster) } else { state.selection.didLoseConnection(cluster, at: context.time.now) }
             guard state.isOpen, !state.isFinished, !state.selection.isConnected else { return false }
             state.isOpen = false
             state.isStale = true

@@ -1,4 +1,5 @@
 internal import GatewayCore
+internal import Identity
 internal import Synchronization
 internal import Telemetry
 
@@ -18,6 +19,8 @@ final class MQTTSession: Sendable {
         var resource: String
         var cluster: RouteConfiguration.Cluster
         var tls: RouteConfiguration.TLS?
+        /// What the files of `tls` held when they were read; `nil`: they are read for this session.
+        var credentials: TLSCredentials?
         var clientID: String
         var keepAliveSeconds: Int32
         /// What the broker publishes when the connection breaks.

@@ -1,4 +1,5 @@
 internal import CMosquitto
+internal import Identity
 internal import Telemetry
 
 #if canImport(Glibc)
@@ -27,8 +28,8 @@ struct MosquittoClient: ~Copyable {
 
     private let version: MQTTSettings.Version
 
-    /// Throws a `GatewayError` when the library refuses the client ID, the TLS files, or has no memory.
-    init(_ parameters: MQTTSession.Parameters, version: MQTTSettings.Version) throws(GatewayError) {
+    /// Throws a `GatewayError` when the library refuses the client ID, the TLS files are no good, or there is no memory.
+    init(_ parameters: MQTTSession.Parameters, version: MQTTSettings.Version, at stamp: ClockStamp) throws(GatewayError) {
         Self.library
         self.version = version
         let mailbox = ClientMailbox()
@@ -40,7 +41,7 @@ struct MosquittoClient: ~Copyable {
                 "libmosquitto refuses the client ID “\(parameters.clientID)”: \(String(cString: strerror(errno)))")
         }
         do throws(GatewayError) {
-            try Self.configure(handle, parameters, version)
+            try Self.configure(handle, parameters, version, at: stamp)
         } catch {
             mosquitto_destroy(handle)
             userData.release()
@@ -57,7 +58,7 @@ struct MosquittoClient: ~Copyable {
     }
 
     private static func configure(
-        _ handle: OpaquePointer, _ parameters: MQTTSession.Parameters, _ version: MQTTSettings.Version
+        _ handle: OpaquePointer, _ parameters: MQTTSession.Parameters, _ version: MQTTSettings.Version, at stamp: ClockStamp
     ) throws(GatewayError) {
         func require(_ code: Int32, _ what: String) throws(GatewayError) {
             guard code != Int32(MOSQ_ERR_SUCCESS.rawValue) else { return }
@@ -71,8 +72,13 @@ struct MosquittoClient: ~Copyable {
         // Our own window rules; the library's, of 20 messages, would queue what goes beyond it.
         try require(mosquitto_int_option(handle, MOSQ_OPT_SEND_MAXIMUM, 65_535), "the send maximum")
         if let tls = parameters.tls {
-            try require(mosquitto_tls_set(handle, tls.ca, nil, tls.certificate, tls.key, nil), "the TLS files")
-            try require(mosquitto_tls_opts_set(handle, 1, "tlsv\(tls.minimumVersion.rawValue)", nil), "TLS \(tls.minimumVersion.rawValue)")
+            // The library reads files itself only when it connects, and knows no keys of a token under their own PIN.
+            let credentials = if let given = parameters.credentials { given } else { try TLSCredentials(tls.files) }
+            let context = try credentials.context(for: parameters.cluster.host, oldestVersion: tls.oldestVersion, at: stamp)
+            try require(mosquitto_int_option(handle, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0), "the TLS context")
+            // It takes a reference of its own.
+            try require(
+                mosquitto_void_option(handle, MOSQ_OPT_SSL_CTX, UnsafeMutableRawPointer(context.pointer)), "the TLS context")
         }
         if let will = parameters.will {
             var properties = OutgoingProperties()

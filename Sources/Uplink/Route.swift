@@ -26,18 +26,17 @@ package final class Route: Sendable {
     /// - Parameters:
     ///   - log: where the samples come from. The route's cursor is `route/<name>`, of a mirror's clusters `route/<name>/<cluster>`, and begins
     ///     with the oldest sample.
-    ///   - preflight: looks, before every attempt, whether the route's files can work; what it throws is reported and tried again later.
     ///   - commands: carries out what hosts ask for, where the configuration allows it.
     /// - Throws: a `GatewayError` with code `configurationInvalid`.
     package init(
         configuration: RouteConfiguration, log: any TelemetryLog, time: any TimeSource, logger: Logger,
-        preflight: @escaping @Sendable () throws -> Void = {}, commands: (any RouteCommandHandler)? = nil
+        commands: (any RouteCommandHandler)? = nil
     ) throws(GatewayError) {
         try configuration.validate()
         self.configuration = configuration
         var logger = logger
         logger[metadataKey: "route"] = "\(configuration.name)"
-        let context = RouteContext(configuration, log: log, time: time, logger: logger, preflight: preflight, commands: commands)
+        let context = RouteContext(configuration, log: log, time: time, logger: logger, commands: commands)
         self.context = context
         var connections: [ClusterConnection] = []
         for index in configuration.clusters.indices { connections.append(try ClusterConnection(index, context)) }
@@ -47,6 +46,7 @@ package final class Route: Sendable {
     /// How the route is doing now. Never waits for the network or the disk.
     package var status: RouteStatus {
         var status = context.status
+        status.identity = context.identity?.status
         for feed in streams.withLock({ $0.feeds }).compactMap(\.feed) {
             let backlog = feed.backlog
             status.pendingSamples = max(status.pendingSamples, feed.pendingSamples)
@@ -85,6 +85,10 @@ package final class Route: Sendable {
     ///
     /// Throws `CancellationError`, or a `GatewayError` when the log gives no cursor or cannot be read.
     package func run() async throws {
+        if configuration.tls?.minimumVersion == .tls12, context.identity != nil {
+            context.logger.warning(
+                "TLS 1.2 is accepted by this route", metadata: ["hint": "remove minimumVersion where the brokers speak TLS 1.3"])
+        }
         let feeds = try openFeeds()
         defer {
             for feed in feeds { feed.close() }
@@ -142,6 +146,7 @@ package final class Route: Sendable {
                 action = machine.begin()
             case .connect(let place):
                 switch try await members[place].serve(feed) {
+                case .again: break
                 case .notConnected(let error):
                     action = machine.didFailToConnect(using: &generator)
                     members[place].report(error, machine.failures, action)

@@ -1,3 +1,4 @@
+internal import Identity
 internal import Telemetry
 
 /// One way up: which brokers, how to reach them, and in what form the samples go.
@@ -49,7 +50,7 @@ package struct RouteConfiguration: Sendable, Hashable {
         case tls13 = "1.3"
     }
 
-    /// Whom to trust and who we are: paths of PEM files.
+    /// Whom to trust and who we are: paths of PEM files, the key also by its PKCS#11 URI (RFC 7512).
     package struct TLS: Sendable, Hashable {
         package var ca: String
         package var certificate: String?
@@ -62,6 +63,9 @@ package struct RouteConfiguration: Sendable, Hashable {
             self.key = key
             self.minimumVersion = minimumVersion
         }
+
+        var files: TLSFiles { TLSFiles(ca: ca, certificate: certificate, key: key) }
+        var oldestVersion: TLSCredentials.Version { minimumVersion == .tls12 ? .tls12 : .tls13 }
     }
 
     package var name: String
@@ -99,6 +103,8 @@ package struct RouteConfiguration: Sendable, Hashable {
     package var settleTime: Duration
     /// Data older than this no longer counts as fresh: the live lane begins anew, and what has piled up follows as backlog.
     package var liveLagMax: Duration
+    /// How often the certificates and keys are looked at while a connection stands.
+    package var identityInterval = Duration.seconds(10)
     /// What is done to messages before they leave.
     package var form = MessageForm()
 
@@ -163,8 +169,9 @@ package struct RouteConfiguration: Sendable, Hashable {
             (1...Self.documentBytesMax).contains(documentBytesMax),
             "documentBytesMax is \(documentBytesMax), but must be 1 to \(Self.documentBytesMax)")
         try require(
-            probeInterval > .zero && recoveryTimeout > .zero && settleTime >= .zero && liveLagMax > .zero,
-            "probeInterval, recoveryTimeout and liveLagMax are \(probeInterval), \(recoveryTimeout) and \(liveLagMax), but must be positive")
+            probeInterval > .zero && identityInterval > .zero && recoveryTimeout > .zero && settleTime >= .zero && liveLagMax > .zero,
+            "probeInterval, identityInterval, recoveryTimeout and liveLagMax are \(probeInterval), \(identityInterval), \(recoveryTimeout) and \(liveLagMax), "
+                + "but must be positive")
         try require(
             (1...100).contains(delivery.backlogSharePercent),
             "the backlog's share is \(delivery.backlogSharePercent) %, but must be 1 to 100 %")
@@ -182,6 +189,7 @@ package struct RouteConfiguration: Sendable, Hashable {
         if let tls {
             try require(
                 (tls.certificate == nil) == (tls.key == nil), "a client certificate and its key belong together, but one is missing")
+            if let key = tls.key, PKCS11URI.isMeant(by: key) { _ = try PKCS11URI(key) }
         }
         if case .json(let template) = payload { _ = try TopicTemplate(template, site: site, resource: resource) }
     }

@@ -9,7 +9,8 @@ final class RouteContext: Sendable {
     let log: any TelemetryLog
     let time: any TimeSource
     let logger: Logger
-    let preflight: @Sendable () throws -> Void
+    /// `nil` for a route without TLS.
+    let identity: RouteIdentity?
     /// One for the whole route: a mirror's clusters share its limits.
     let scheduler: Mutex<LaneScheduler>
     /// Takes the commands of all clusters.
@@ -18,13 +19,16 @@ final class RouteContext: Sendable {
 
     init(
         _ configuration: RouteConfiguration, log: any TelemetryLog, time: any TimeSource, logger: Logger,
-        preflight: @escaping @Sendable () throws -> Void, commands: (any RouteCommandHandler)? = nil
+        commands: (any RouteCommandHandler)? = nil
     ) {
         self.configuration = configuration
         self.log = log
         self.time = time
         self.logger = logger
-        self.preflight = preflight
+        identity =
+            configuration.tls.flatMap { tls in
+                configuration.clusters.contains { $0.isTLS } ? RouteIdentity(tls, time: time, logger: logger) : nil
+            }
         scheduler = Mutex(LaneScheduler(configuration.delivery))
         var status = RouteStatus()
         status.clusters = configuration.clusters.map { ClusterStatus(name: $0.name, broker: $0.address, weight: $0.weight) }

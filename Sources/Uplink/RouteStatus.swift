@@ -65,6 +65,8 @@ package struct RouteStatus: Sendable, Hashable {
     package var pendingSamples: UInt64 = 0
     /// What has piled up and is not acknowledged; of a mirror, the largest of its clusters.
     package var backlog = BacklogStatus()
+    /// Certificates and keys; `nil` for a route without TLS.
+    package var identity: IdentityStatus?
     /// How often fresh data fell behind, so that the live lane began anew.
     package var liveLaneRestarts: UInt64 = 0
 

@@ -33,7 +33,7 @@ struct SessionDriver: ~Copyable {
         self.parameters = parameters
         self.version = version
         self.time = time
-        client = try MosquittoClient(parameters, version: version)
+        client = try MosquittoClient(parameters, version: version, at: time.stamp)
         nextKeepAlive = time.now
     }
 

@@ -5,7 +5,8 @@ internal import Telemetry
 
 struct IdentityCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "identity", abstract: "Certificates and keys of the gateway.", subcommands: [CreateDevelopment.self, Show.self])
+        commandName: "identity", abstract: "Certificates and keys of the gateway.",
+        subcommands: [Check.self, Show.self, CreateDevelopment.self, RenewDevelopment.self])
 
     struct CreateDevelopment: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -29,6 +30,26 @@ struct IdentityCommand: AsyncParsableCommand {
                 } else {
                     for name in created { Output.line("\(folder)/\(name)") }
                 }
+            }
+        }
+    }
+
+    struct RenewDevelopment: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "renew-dev", abstract: "Replace a key and certificate that create-dev made, by the same authority.",
+            discussion: "A running gateway takes the new ones over by itself.")
+
+        @Argument(help: "The folder of the identity.")
+        var folder: String
+
+        @Argument(help: "gateway, broker or subscriber.")
+        var name = "gateway"
+
+        func run() async throws {
+            try await reportingErrors {
+                try DevelopmentIdentity.renew(name, in: folder, at: SystemTime().utc)
+                Output.line("\(folder)/\(name).key")
+                Output.line("\(folder)/\(name).crt")
             }
         }
     }

@@ -76,8 +76,18 @@ struct RouteWords {
             lines.append("  not sent     \(route.evictedSamples) evicted before their turn, \(route.refusedSamples) refused")
         }
         if let certificate = route.certificate {
-            let left = certificate.daysLeft < 0 ? "EXPIRED" : "\(certificate.daysLeft) days left"
+            let left =
+                switch (certificate.state, certificate.daysLeft) {
+                case ("expired", _): "EXPIRED"
+                case ("expiring", let days?): "ONLY \(days) days left"
+                case ("notYetValid", _): "NOT YET VALID"
+                case (_, let days?): "\(days) days left"
+                case (_, nil): "the clock is not set"
+                }
             lines.append("  certificate  \(certificate.subject): \(left), until \(certificate.notAfter)")
+            for (depth, line) in certificate.trouble.enumerated() {
+                lines.append(depth == 0 ? "    new files   not taken: \(line)" : "    because: \(line)")
+            }
         }
         if let trouble = route.lastError { lines += RouteWords.words(trouble) }
         return lines

@@ -1,7 +1,9 @@
 import Foundation
 import Gateway
 import GatewayCore
+import Identity
 import Telemetry
+import TestKit
 import Testing
 import Uplink
 
@@ -33,32 +35,47 @@ struct RouteReportTests {
         return status
     }
 
-    private func report(_ status: RouteStatus, notAfter: Timestamp) -> RouteReport {
-        RouteReport(
+    /// A certificate of 90 days that began `age` ago.
+    private func report(_ status: RouteStatus, age: Duration, isUncertain: Bool = false) throws -> RouteReport {
+        let folder = try TemporaryFolder()
+        _ = try DevelopmentIdentity.create(in: folder.path, at: now.advanced(by: .zero - age))
+        var status = status
+        var identity = IdentityStatus()
+        identity.certificate = try CertificateInformation(pemFile: folder.path + "/gateway.crt")
+        identity.renewals = 2
+        identity.trouble = ["new.crt: read: the file does not exist"]
+        status.identity = identity
+        return RouteReport(
             name: "central", failover: "latencyAware", payload: "sparkplugB", status: status,
-            certificate: .init(subject: "gateway", notAfter: notAfter, at: now))
+            at: ClockStamp(time: now, isUncertain: isUncertain))
     }
 
     @Test("a report survives its way over the socket, and has the numbers of the status")
     func coding() throws {
-        let report = report(status, notAfter: now.advanced(by: .seconds(86_400 * 89 + 5)))
+        let report = try report(status, age: .seconds(86_400 - 5))
         let decoded = try JSONDecoder().decode(RouteReport.self, from: JSONEncoder().encode(report))
         #expect(decoded == report)
         #expect(decoded.state == "connected" && decoded.evictedSamples == 3 && decoded.bytesPerSample == 7.9)
         #expect(decoded.pendingSamples == 5_200)
         let backlog = decoded.backlog
         #expect(backlog.samples == 5_000 && backlog.ageSeconds == 90 && backlog.drainPerSecond == 250 && backlog.goneInSeconds == 20)
-        #expect(decoded.certificate?.daysLeft == 89)
+        #expect(decoded.certificate?.daysLeft == 89 && decoded.certificate?.state == "valid")
+        #expect(decoded.certificate?.renewals == 2 && decoded.certificate?.trouble.count == 1)
         let clusters = decoded.clusters
         #expect(clusters.map { $0.name } == ["east", "west"] && clusters.map { $0.health } == ["healthy", "down"])
         #expect(clusters[0].roundTripMilliseconds == 1.5 && clusters[0].lastError == nil)
         #expect(clusters[1].lastError?.chain.count == 2 && clusters[1].lastError?.attempts == 7)
     }
 
-    @Test("a certificate that has ended an hour ago has less than no day left")
-    func expired() {
-        #expect(report(status, notAfter: now.advanced(by: .seconds(-3600))).certificate?.daysLeft == -1)
-        #expect(report(status, notAfter: now.advanced(by: .seconds(3600))).certificate?.daysLeft == 0)
+    @Test("a certificate that has ended an hour ago has less than no day left, unless nobody knows what time it is")
+    func expired() throws {
+        let days = Duration.seconds(90 * 86_400)
+        let late = try report(status, age: days + .seconds(3600)).certificate
+        #expect(late?.daysLeft == -1 && late?.state == "expired")
+        let soon = try report(status, age: days - .seconds(3600)).certificate
+        #expect(soon?.daysLeft == 0 && soon?.state == "expiring")
+        let unknown = try report(status, age: days + .seconds(3600), isUncertain: true).certificate
+        #expect(unknown?.daysLeft == nil && unknown?.state == "unknown")
     }
 
     @Test("the diagnostics of a route have what is known, and mark what is not")

@@ -175,17 +175,6 @@ private struct Received {
         await twin.stop()
     }
 
-    @Test func preflightTroubleIsReportedAndTriedAgain() async throws {
-        let broker = try MosquittoBroker(.tls(folder: certificates.path))
-        let isBroken = Flag(true)
-        let route = try RunningRoute([("localhost", broker.port)], tls: .client(in: certificates)) {
-            if isBroken.value { throw GatewayError(.certificateInvalid, resource: "gateway.crt", operation: "check", "it expired") }
-        }
-        #expect(try await route.trouble().hasSuffix("gateway.crt: check: it expired"))
-        isBroken.value = false
-        try await route.until("connected") { $0.state == .connected }
-    }
-
     @Test func sparkplugArrivesAndDiesInOrder() async throws {
         let broker = try MosquittoBroker(.tls(folder: certificates.path))
         let subscriber = try await subscriber(broker, topic: "spBv1.0/#", tls: certificates, format: "%t %x")

@@ -72,7 +72,7 @@ final class RunningRoute: Sendable {
         inFlight: Int = 64, keepAlive: Duration = .seconds(30), connectTimeout: Duration = .seconds(15),
         backoff: Duration = .milliseconds(100),
         backlog: Int = 0, clientID: String = "gw-\(UInt32.random(in: 0 ... .max))", mqtt: MQTTSettings = MQTTSettings(),
-        preflight: @escaping @Sendable () throws -> Void = {}
+        failover: RouteConfiguration.Failover = .ordered, time: any TimeSource = SystemTime()
     ) throws {
         let tags = [Tag("a", .int16), Tag("temperature", .int16, scaling: Scaling(scale: 0.1)), Tag("on", .bool)]
         descriptor = StreamDescriptor(device: "pump-1", group: "fast", tags: tags)
@@ -87,8 +87,10 @@ final class RunningRoute: Sendable {
             clientID: clientID, epoch: 3, connectTimeout: connectTimeout, backoffInitial: backoff,
             backoffMaximum: max(backoff, .seconds(1)))
         configuration.mqtt = mqtt
+        configuration.failover = failover
+        configuration.identityInterval = .milliseconds(50)
         let route = try Route(
-            configuration: configuration, log: log, time: SystemTime(), logger: records.logger, preflight: preflight)
+            configuration: configuration, log: log, time: time, logger: records.logger)
         self.route = route
         route.register(streams: streams)
         for _ in 0..<backlog { Self.append(log, streams, descriptor) }

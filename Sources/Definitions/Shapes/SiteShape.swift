@@ -99,10 +99,12 @@ enum SiteShape {
             Field("keepAlive", .duration(.seconds(5)...(.seconds(3600))), default: "30s", "The MQTT keep-alive interval."),
             Field(
                 "clientID", .text(.clientID), "The MQTT client identifier; made from the site's and the route's name where none is given."),
+            Field("mqtt", .object(MQTTShape.mqtt), "How MQTT is spoken."),
             Field("tls", .object(tls), "Certificates; required for mqtts."),
             Field(
                 "compression", .word(RouteCompression.allCases.map(\.rawValue)), default: "none",
-                "How messages are made smaller, where that pays: gzip as Eclipse Tahu's libraries understand it; zstd for indusedge-control."),
+                "How messages are made smaller, where that pays: gzip as Eclipse Tahu's libraries understand it; zstd for indusedge-control."
+            ),
             Field("envelope", .object(EnvelopeShape.envelope), "End-to-end encryption, whatever the brokers are."),
             Field("sparkplug", .object(sparkplug), "What a Sparkplug route does beyond publishing flat metrics."),
             Field(
@@ -131,7 +133,9 @@ enum SiteShape {
             Field(
                 required: "url", .text(.brokerURL),
                 "mqtts://host:port (8883 where no port is given); mqtt:// (1883) only with plaintext: allowed."),
-            Field("weight", .integer(0...1000), default: "1", "Its share of the devices with failover: weighted; 0 takes none as long as another can."),
+            Field(
+                "weight", .integer(0...1000), default: "1",
+                "Its share of the devices with failover: weighted; 0 takes none as long as another can."),
         ])
 
     static let tls = ObjectShape(
@@ -139,7 +143,9 @@ enum SiteShape {
         [
             Field(required: "ca", .text(.filePath("identity/ca.crt")), "The certificate authorities that brokers are checked against."),
             Field(required: "certificate", .text(.filePath("identity/gateway.crt")), "The gateway's certificate."),
-            Field(required: "key", .text(.filePath("identity/gateway.key")), "The gateway's private key."),
+            Field(
+                required: "key", .text(.filePath("identity/gateway.key")),
+                "The gateway's private key: a file, or a PKCS#11 URI (pkcs11:token=…;object=…)."),
             Field("minimumVersion", .word(["1.2", "1.3"]), default: "1.3", "The oldest TLS version that is accepted."),
         ])
 

@@ -1,3 +1,4 @@
+internal import Identity
 package import Telemetry
 package import Uplink
 
@@ -43,18 +44,32 @@ package struct RouteReport: Codable, Sendable, Equatable {
         package var attempts: Int
     }
 
-    /// The route's own certificate, as its file is now.
+    /// The route's own certificate, as it is in use.
     package struct Certificate: Codable, Sendable, Equatable {
         package var subject: String
         package var notAfter: String
-        /// Whole days until then; negative afterwards.
-        package var daysLeft: Int
+        /// Whole days until then; negative afterwards. Absent while the clock is not known to be right.
+        package var daysLeft: Int?
+        /// `valid`, `expiring` (within 30 days), `expired`, `notYetValid`, `unknown` (while the clock is not known to be right).
+        package var state: String
+        /// When the last of the trusted authorities ends.
+        package var authorityNotAfter: String?
+        /// How often other certificates were taken since the start of the gateway.
+        package var renewals: UInt64
+        /// What is wrong with the files, outermost first; those in use may be good all the same.
+        package var trouble: [String]
 
-        /// Counts the days from `now`.
-        package init(subject: String, notAfter: Timestamp, at now: Timestamp) {
-            self.subject = subject
-            self.notAfter = notAfter.description
-            daysLeft = Int((Double(notAfter.nanoseconds - now.nanoseconds) / 86_400e9).rounded(.down))
+        /// `nil` for a route that has none in use and no trouble with it.
+        package init?(_ identity: IdentityStatus, at stamp: ClockStamp) {
+            guard let certificate = identity.certificate else { return nil }
+            subject = certificate.subject
+            notAfter = certificate.notAfter.description
+            let forecast = ExpiryForecast(notBefore: certificate.notBefore, notAfter: certificate.notAfter, at: stamp)
+            daysLeft = forecast.daysLeft
+            state = forecast.state.rawValue
+            authorityNotAfter = identity.authorityNotAfter?.description
+            renewals = identity.renewals
+            trouble = identity.trouble
         }
     }
 
@@ -88,11 +103,11 @@ package struct RouteReport: Codable, Sendable, Equatable {
     /// - Parameters:
     ///   - failover: how its clusters share the work, in the word of the site document.
     ///   - payload: the form of its messages, likewise.
-    package init(name: String, failover: String, payload: String, status: RouteStatus, certificate: Certificate?) {
+    package init(name: String, failover: String, payload: String, status: RouteStatus, at stamp: ClockStamp) {
         self.name = name
         self.failover = failover
         self.payload = payload
-        self.certificate = certificate
+        certificate = status.identity.flatMap { Certificate($0, at: stamp) }
         state = RouteReport.word(status.state)
         clusters = status.clusters.map(RouteReport.cluster)
         backlog = RouteReport.backlog(status.backlog)

@@ -9,14 +9,30 @@ extension SiteRuntime {
         site.routes.compactMap { route in self.route(named: route.name).map { (route.name, $0.status) } }
     }
 
+    /// Everything that has certificates, as it is now.
+    func identities(at stamp: ClockStamp) -> [(holder: IdentityHolder, reading: IdentityReading)] {
+        IdentityHolder.all(of: site).map { holder in
+            guard holder.isRoute, let status = route(named: holder.name)?.status.identity else {
+                return (holder, holder.reading(at: stamp))
+            }
+            // Before its first look it knows nothing: then the files are what it will find.
+            guard status.certificate != nil || !status.trouble.isEmpty else { return (holder, holder.reading(at: stamp)) }
+            return (
+                holder,
+                IdentityReading(
+                    certificate: status.certificate, authorityNotAfter: status.authorityNotAfter,
+                    trouble: status.trouble.isEmpty ? nil : status.trouble.joined(separator: "; because: "), at: stamp)
+            )
+        }
+    }
+
     /// How the routes are doing: the one of this name, or all where it is empty.
-    func routeReports(named name: String, at now: Timestamp) -> [RouteReport] {
+    func routeReports(named name: String, at stamp: ClockStamp) -> [RouteReport] {
         site.routes.filter { name.isEmpty || $0.name == name }.compactMap { configured in
             guard let running = route(named: configured.name) else { return nil }
-            let certificate = configured.tls.flatMap { try? CertificateInformation(pemFile: $0.certificate) }
             return RouteReport(
                 name: configured.name, failover: configured.failover.rawValue, payload: configured.payload.rawValue, status: running.status,
-                certificate: certificate.map { .init(subject: $0.subject, notAfter: $0.notAfter, at: now) })
+                at: stamp)
         }
     }
 }

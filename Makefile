@@ -57,9 +57,12 @@ bench-uplink: ## Measure the way up: drain of a day's backlog beside live data, 
 	@.build-release/release/uplink-bench $(BENCH)
 
 # SEED=7 plays the same cycles again, CYCLE=12 its twelfth alone; further options in CYCLES_OPTIONS (Tests/Cycles/cycles.py --help).
+# CYCLES_RECEIVER= (empty) takes a receiving end that shares no code with ours.
+CYCLES_RECEIVER = --control .build-release/release/indusedge-control --payload sparkplugB
 uplink-cycles: build ## Break everything between devices and database, and look whether each sample arrives once (CYCLES=200)
 	@scripts/setup.sh --peers
-	@.venv/bin/python Tests/Cycles/cycles.py --indusedge .build-release/release/indusedge --cycles $(or $(CYCLES),200) $(if $(SEED),--seed $(SEED)) $(if $(CYCLE),--cycle $(CYCLE)) $(CYCLES_OPTIONS)
+	swift build $(RELEASE) --product indusedge-control
+	@.venv/bin/python Tests/Cycles/cycles.py --indusedge .build-release/release/indusedge $(CYCLES_RECEIVER) --cycles $(or $(CYCLES),200) $(if $(SEED),--seed $(SEED)) $(if $(CYCLE),--cycle $(CYCLE)) $(CYCLES_OPTIONS)
 
 fuzz: ## Fuzz the decoders with the address sanitizer (FUZZ_SECONDS=60 each, FUZZ="ColumnTexts" picks)
 	@scripts/setup.sh

@@ -398,6 +398,8 @@ final class LogFeed: Sendable {
 
     // MARK: - Status
 
+    var pendingSamples: UInt64 { cursor.pendingSamples }
+
     var backlog: BacklogStatus {
         let pending = cursor.backlog
         let utc = context.time.utc

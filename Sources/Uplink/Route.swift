@@ -50,6 +50,7 @@ package final class Route: Sendable {
         context.tellRules(&status)
         for feed in streams.withLock({ $0.feeds }).compactMap(\.feed) {
             let backlog = feed.backlog
+            status.pendingSamples = max(status.pendingSamples, feed.pendingSamples)
             if configuration.failover == .mirror { for member in feed.members { status.clusters[member].backlog = backlog } }
             if backlog.samples >= status.backlog.samples { status.backlog = backlog }
         }

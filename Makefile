@@ -7,6 +7,8 @@ RELEASE := -c release --scratch-path .build-release --explicit-target-dependency
 
 # Debian keeps the broker where ordinary users do not look.
 export PATH := $(PATH):/usr/sbin
+# Without this, scripts leave compiled files beside the sources, which the build then remarks on.
+export PYTHONDONTWRITEBYTECODE := 1
 
 help: ## Show this list
 	@echo "IndusEdge: Modbus in, health scored, encrypted MQTT out"
@@ -55,9 +57,12 @@ bench-uplink: ## Measure the way up: drain of a day's backlog beside live data, 
 	@.build-release/release/uplink-bench $(BENCH)
 
 # SEED=7 plays the same cycles again, CYCLE=12 its twelfth alone; further options in CYCLES_OPTIONS (Tests/Cycles/cycles.py --help).
+# CYCLES_RECEIVER= (empty) takes a receiving end that shares no code with ours.
+CYCLES_RECEIVER = --control .build-release/release/indusedge-control --payload sparkplugB
 uplink-cycles: build ## Break everything between devices and database, and look whether each sample arrives once (CYCLES=200)
 	@scripts/setup.sh --peers
-	@.venv/bin/python Tests/Cycles/cycles.py --indusedge .build-release/release/indusedge --cycles $(or $(CYCLES),200) $(if $(SEED),--seed $(SEED)) $(if $(CYCLE),--cycle $(CYCLE)) $(CYCLES_OPTIONS)
+	swift build $(RELEASE) --product indusedge-control
+	@.venv/bin/python Tests/Cycles/cycles.py --indusedge .build-release/release/indusedge $(CYCLES_RECEIVER) --cycles $(or $(CYCLES),200) $(if $(SEED),--seed $(SEED)) $(if $(CYCLE),--cycle $(CYCLE)) $(CYCLES_OPTIONS)
 
 fuzz: ## Fuzz the decoders with the address sanitizer (FUZZ_SECONDS=60 each, FUZZ="ColumnTexts" picks)
 	@scripts/setup.sh

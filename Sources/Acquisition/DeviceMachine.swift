@@ -129,6 +129,9 @@ package struct DeviceMachine: Sendable {
         }
     }
 
+    /// What `next` said of a group is being done: its samples have their time, which is not later than `now`.
+    package mutating func didBegin(_ group: Int, at now: MonotonicInstant) { schedule.didBegin(group, at: now) }
+
     private mutating func poll(_ group: Int, at now: MonotonicInstant) -> Action {
         if restingUntil[group] > now { return report(group) }
         isUnavailable[group] = false

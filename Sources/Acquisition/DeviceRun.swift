@@ -81,6 +81,7 @@ struct DeviceRun {
             status.unavailablePolls += 1
             status.faultyPolls += 1
         }
+        machine.didBegin(group, at: time.now)
         storeUnavailable(group, at: stamp)
     }
 

@@ -80,6 +80,7 @@ package struct DeviceRunner<Adapter: ProtocolAdapter>: Sendable {
                 case .poll(let index):
                     generation = line.decide { $0.generation }
                     let stamp = time.stamp
+                    run.machine.didBegin(index, at: time.now)
                     polled = (index, stamp)
                     var result = try await adapter.read(groups[index].plan, at: stamp.time)
                     polled = nil

@@ -5,7 +5,13 @@ internal import Telemetry
 ///
 /// Every group is due at once, then on the grid `start + phase + k × period`. A poll that cannot begin before its next
 /// deadline is missed: it is counted, and the grid stays.
+///
+/// Two polls of a group do not begin within `spacingMin`, however late the first one was: their samples would bear the same time wherever
+/// times are kept in milliseconds (Sparkplug, JSON, most databases), and one would take the other's place.
 package struct ScanSchedule: Sendable {
+    /// More than a millisecond, so that a clock that is being slowed down still counts one.
+    package static let spacingMin = Duration.milliseconds(2)
+
     /// What became of the polls of a group.
     package struct Counters: Sendable, Equatable {
         /// Polls that began.
@@ -20,8 +26,11 @@ package struct ScanSchedule: Sendable {
         var period: Int64
         var phase: Int64
         var next: MonotonicInstant
+        var notBefore = MonotonicInstant(nanoseconds: .min)
         var isFirst = true
         var counters = Counters()
+
+        var due: MonotonicInstant { max(next, notBefore) }
     }
     private var groups: [Group]
 
@@ -34,7 +43,7 @@ package struct ScanSchedule: Sendable {
     }
 
     /// The earliest deadline of all groups; `nil` without groups.
-    package var nextDeadline: MonotonicInstant? { groups.map(\.next).min() }
+    package var nextDeadline: MonotonicInstant? { groups.map(\.due).min() }
 
     package var groupCount: Int { groups.count }
 
@@ -42,14 +51,20 @@ package struct ScanSchedule: Sendable {
     package var shortestGroup: Int? { groups.indices.min { groups[$0].period < groups[$1].period } }
 
     /// When the group is due next; `nil` if there is no such group.
-    package func deadline(of group: Int) -> MonotonicInstant? { groups.indices.contains(group) ? groups[group].next : nil }
+    package func deadline(of group: Int) -> MonotonicInstant? { groups.indices.contains(group) ? groups[group].due : nil }
 
     package func counters(of group: Int) -> Counters { groups[group].counters }
+
+    /// The poll of a group begins, after a moment in which the processor may have been another's: its time stamp is not later than `now`.
+    package mutating func didBegin(_ group: Int, at now: MonotonicInstant) {
+        let spacing = min(Self.spacingMin.nanoseconds, groups[group].period)
+        groups[group].notBefore = now.advanced(by: .nanoseconds(spacing))
+    }
 
     /// Takes the group whose deadline is the oldest due one, and moves its deadline on; `nil` when none is due.
     package mutating func takeDue(at now: MonotonicInstant) -> Int? {
         var due: Int?
-        for index in groups.indices where groups[index].next <= now {
+        for index in groups.indices where groups[index].due <= now {
             guard let best = due else {
                 due = index
                 continue

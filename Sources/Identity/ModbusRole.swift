@@ -1,8 +1,8 @@
 internal import COpenSSL
 package import Telemetry
 
-/// The role a client has towards Modbus devices, as its certificate says it (MB-TCP-Security V2.1: an extension that holds one
-/// UTF8String under the identifier 1.3.6.1.4.1.50316.802.1).
+/// The role a client has towards Modbus devices, as its certificate says it (Modbus/TCP Security V3.6, 8.4; an
+/// extension that holds one UTF8String under the identifier 1.3.6.1.4.1.50316.802.1).
 package enum ModbusRole {
     package static let objectIdentifier = "1.3.6.1.4.1.50316.802.1"
 

@@ -156,6 +156,7 @@ package final class TLSCredentials: Sendable {
         }
         try require(
             copenssl_set_oldest_version(pointer, oldestVersion == .tls12 ? TLS1_2_VERSION : TLS1_3_VERSION) == 1, host, "prepare TLS")
+        try require(SSL_CTX_set_cipher_list(pointer, TLSContext.tls12Ciphers) == 1, host, "prepare TLS")
         copenssl_release_buffers(pointer)
         try PEMFile.withCertificates(in: contents.ca, of: files.ca) { authorities throws(GatewayError) in
             let store = SSL_CTX_get_cert_store(pointer)
@@ -184,6 +185,10 @@ package final class TLSCredentials: Sendable {
 
 /// The owner of an `SSL_CTX`.
 package struct TLSContext: ~Copyable {
+    /// Of TLS 1.2 only what has forward secrecy and authenticates what it encrypts: no NULL, and no HMAC with MD5 or SHA-1 (Modbus/TCP
+    /// Security V3.6, R-14, R-37, R-50, R-51, R-53).
+    fileprivate static let tls12Ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
     /// For who takes a reference of their own.
     package let pointer: OpaquePointer
 

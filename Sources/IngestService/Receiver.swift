@@ -52,6 +52,8 @@ package actor Receiver {
     private var chunkBytes = 0
     private var chunkDeadline: MonotonicInstant?
     private var outstanding = 0
+    /// Which broker is read first, the next time.
+    private var firstRead = 0
     private var lastData: MonotonicInstant
     private var buffer = [UInt8](repeating: 0, count: 256 << 10)
 
@@ -112,7 +114,7 @@ package actor Receiver {
                 if outstanding == 0 || now >= finishDeadline { break }
             } else {
                 connect(at: now)
-                if isReading { for index in links.indices { read(index) } }
+                if isReading { readAll() }
                 tick(at: time.now)
                 if isFlushDue(at: time.now) { flush(sink) }
                 acknowledge()
@@ -185,11 +187,17 @@ package actor Receiver {
         }
     }
 
+    /// Each in its turn begins, so that one that has much does not fill every chunk alone.
+    private func readAll() {
+        for offset in links.indices { read((firstRead + offset) % links.count) }
+        firstRead = (firstRead + 1) % max(1, links.count)
+    }
+
     private func read(_ index: Int) {
         guard let channel = channels[index] else { return }
         do throws(GatewayError) {
             // Bounded, so that one broker does not keep the others waiting.
-            for _ in 0..<16 where isReading {
+            for _ in 0..<16 where !isFull {
                 let count = try receive(from: channel, into: index)
                 if count == 0 { return }
                 while let packet = try links[index].input.next() { try take(packet, index) }

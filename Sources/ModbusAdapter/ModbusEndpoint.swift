@@ -2,7 +2,7 @@
 package enum ModbusEndpoint: Sendable, Hashable {
     /// Modbus/TCP (Messaging on TCP/IP V1.0b).
     case tcp(host: String, port: UInt16)
-    /// Modbus/TCP Security (MB-TCP-Security V2.1): `identity` tells lines apart that show different certificates.
+    /// Modbus/TCP Security (V3.6): `identity` tells lines apart that show different certificates.
     case tls(host: String, port: UInt16, identity: String)
     /// The frames of Modbus/TCP as datagrams. No specification, but many devices.
     case udp(host: String, port: UInt16)

@@ -63,6 +63,9 @@ package final class FirewallService: Sendable {
     private let time: any TimeSource
     private let logger: Logger
 
+    /// By these exceptions a gateway, ours or another behind it, says that the device did not answer (V1.1b3, 7).
+    private static let withoutAnswer: Set<UInt8> = [10, 11]
+
     /// How long the alarm stands after a refused write.
     static let alarmHolds = Duration.seconds(60)
 
@@ -189,11 +192,14 @@ package final class FirewallService: Sendable {
         }
         let response = await target.forward(request)
         for access in request.accesses ?? [] where access.isWrite { target.didWrite(access) }
-        if case .exception(let code) = response {
-            attempt.stage = .refused("the device answered exception \(code)")
-        } else {
-            attempt.stage = .done
-        }
+        attempt.stage =
+            switch response {
+            // Sent and not answered is not the same as not done.
+            case .exception(let code) where FirewallService.withoutAnswer.contains(code):
+                .failed("no answer came (exception \(code)): nobody knows whether the device did it")
+            case .exception(let code): .failed("the device answered exception \(code)")
+            default: .done
+            }
         _ = await audit(attempt)
         update { $0.forwarded += 1 }
         return response.pdu(to: request)

@@ -89,18 +89,22 @@ final class LogFeed: Sendable {
 
     private func read(_ lane: LogLane) async throws {
         let room = lane == .live ? liveRoom : backlogRoom
+        var pace = ReadingPace()
         while true {
             if lane == .live, !state.withLock({ $0.window.hasLiveLane }) {
                 try await room.wait()
                 continue
             }
+            if let next = pace.nextLook { try await context.time.sleep(until: next) }
             if isBehind(lane) { try await beginLiveLane(from: lane) }
             let count = state.withLock { $0.window.room(on: lane) }
             guard count > 0 else {
                 try await room.wait()
                 continue
             }
-            take(try await cursor.read(lane, atMost: count), on: lane)
+            let entries = try await cursor.read(lane, atMost: count)
+            pace.didFind(entries.count, atMost: count, at: context.time.now)
+            take(entries, on: lane)
         }
     }
 
@@ -242,13 +246,15 @@ final class LogFeed: Sendable {
     /// A broker acknowledged a message.
     func acknowledge(_ ticket: UInt64, by cluster: Int) {
         let now = context.time.now
-        let (roundTrip, inFlight, isMoving) = state.withLock { state in
+        let (roundTrip, inFlight, isMoving, isWaitedFor, hasLiveLane) = state.withLock { state in
             guard !state.isStale, let result = state.window.acknowledge(ticket, by: cluster, at: now) else {
-                return (Duration?.none, state.window.messages(to: cluster), false)
+                return (Duration?.none, state.window.messages(to: cluster), false, false, false)
             }
             if let progress = result.progress { advance(progress, &state) }
             state.selection.didAnswer(cluster, after: result.roundTrip, at: now)
-            return (result.roundTrip, state.window.messages(to: cluster), state.isMoving)
+            return (
+                result.roundTrip, state.window.messages(to: cluster), state.isMoving, state.window.waiting > 0, state.window.hasLiveLane
+            )
         }
         context.update(cluster) { one, route in
             one.inFlight = inFlight
@@ -258,9 +264,10 @@ final class LogFeed: Sendable {
                 route.roundTrip = RouteStatus.mean(route.roundTrip, roundTrip)
             }
         }
-        wakes[cluster].notify()
+        // Whom this gives nothing to do is not woken for it: it would be for every message.
+        if isWaitedFor { wakes[cluster].notify() }
         backlogRoom.notify()
-        liveRoom.notify()
+        if hasLiveLane { liveRoom.notify() }
         if isMoving { move() }
     }
 
@@ -390,6 +397,8 @@ final class LogFeed: Sendable {
     }
 
     // MARK: - Status
+
+    var pendingSamples: UInt64 { cursor.pendingSamples }
 
     var backlog: BacklogStatus {
         let pending = cursor.backlog

@@ -70,8 +70,8 @@ final class MQTTSession: Sendable {
         var ending = Ending.none
         /// The thread has been woken, and has not yet taken its orders.
         var isWoken = false
-        /// Write end of the pipe that wakes the thread; -1 before and after its life.
-        var wake: Int32 = -1
+        /// `nil` before and after the thread's life.
+        var wake: WakePipe?
     }
 
     private let parameters: Parameters
@@ -108,14 +108,14 @@ final class MQTTSession: Sendable {
     func abandon() { order { $0.ending = .abandon } }
 
     private func order(_ change: (inout Orders) -> Void) {
-        orders.withLock { orders in
+        let wake = orders.withLock { orders -> WakePipe? in
             change(&orders)
-            guard !orders.isWoken, orders.wake >= 0 else { return }
+            guard !orders.isWoken, let wake = orders.wake else { return nil }
             orders.isWoken = true
-            var byte: UInt8 = 0
-            // Inside of the lock, so that the thread cannot close the pipe in between. It never blocks: a full pipe wakes as well.
-            _ = write(orders.wake, &byte, 1)
+            return wake
         }
+        // Outside of the lock, which is the first thing that the thread takes when it is awake.
+        wake?.signal()
     }
 
     // MARK: - On the thread
@@ -130,14 +130,15 @@ final class MQTTSession: Sendable {
     }
 
     private func live() throws(GatewayError) {
-        let wake = try openWake()
-        defer { closeWake(wake) }
+        let wake = try WakePipe(resource: parameters.resource)
+        orders.withLock { $0.wake = wake }
+        defer { orders.withLock { $0.wake = nil } }
         if parameters.mqtt.version == .v5, !(try live(wake, .v5)) { _ = try live(wake, .v311) }
         if parameters.mqtt.version == .v311 { _ = try live(wake, .v311) }
     }
 
     /// One connection. Returns `false` when the broker does not speak this version.
-    private func live(_ wake: Int32, _ version: MQTTSettings.Version) throws(GatewayError) -> Bool {
+    private func live(_ wake: WakePipe, _ version: MQTTSettings.Version) throws(GatewayError) -> Bool {
         var driver = try SessionDriver(parameters, version: version, time: time)
         do throws(GatewayError) {
             try drive(&driver, wake)
@@ -148,14 +149,14 @@ final class MQTTSession: Sendable {
         }
     }
 
-    private func drive(_ driver: inout SessionDriver, _ wake: Int32) throws(GatewayError) {
+    private func drive(_ driver: inout SessionDriver, _ wake: WakePipe) throws(GatewayError) {
         try driver.connect()
         while true {
-            let (commands, ending) = takeOrders(wake)
+            let (commands, ending) = takeOrders()
             if ending == .abandon { return }
             for command in commands {
                 switch command {
-                case .publish(let messages): for message in messages { try driver.publish(message) }
+                case .publish(let messages): try driver.publish(messages)
                 case .subscribe(let topics): for topic in topics { try driver.subscribe(topic) }
                 }
             }
@@ -172,36 +173,9 @@ final class MQTTSession: Sendable {
         }
     }
 
-    private func openWake() throws(GatewayError) -> Int32 {
-        var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else {
-            throw GatewayError(
-                .connectionFailed, resource: parameters.resource, operation: "connect",
-                "no pipe to be had: \(String(cString: strerror(errno)))")
-        }
-        for end in ends {
-            _ = fcntl(end, F_SETFL, O_NONBLOCK)
-            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
-        }
-        orders.withLock { $0.wake = ends[1] }
-        return ends[0]
-    }
-
-    private func closeWake(_ wake: Int32) {
+    private func takeOrders() -> ([Command], Ending) {
         orders.withLock { orders in
-            close(orders.wake)
-            orders.wake = -1
-        }
-        close(wake)
-    }
-
-    private func takeOrders(_ wake: Int32) -> ([Command], Ending) {
-        orders.withLock { orders in
-            if orders.isWoken {
-                var byte: UInt8 = 0
-                _ = read(wake, &byte, 1)
-                orders.isWoken = false
-            }
+            orders.isWoken = false
             let commands = orders.commands
             orders.commands.removeAll(keepingCapacity: true)
             return (commands, orders.ending)

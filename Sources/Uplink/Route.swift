@@ -50,6 +50,7 @@ package final class Route: Sendable {
         context.tellRules(&status)
         for feed in streams.withLock({ $0.feeds }).compactMap(\.feed) {
             let backlog = feed.backlog
+            status.pendingSamples = max(status.pendingSamples, feed.pendingSamples)
             if configuration.failover == .mirror { for member in feed.members { status.clusters[member].backlog = backlog } }
             if backlog.samples >= status.backlog.samples { status.backlog = backlog }
         }
@@ -98,12 +99,13 @@ package final class Route: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.context.desk.run() }
             for feed in feeds {
-                group.addTask { try await feed.run() }
                 let members = feed.members.map { connections[$0] }
-                if configuration.failover == .ordered {
-                    group.addTask { try await self.keep(members, feed) }
-                } else {
-                    for member in members { group.addTask { try await self.keep([member], feed) } }
+                // A thread for those who are connected at a time: batches go from one task to the next without a change of thread.
+                let shares = configuration.failover == .ordered ? [members] : members.map { [$0] }
+                for (number, share) in shares.enumerated() {
+                    let thread = DedicatedThread(name: "to \(share.map(\.cluster.name).joined(separator: " "))")
+                    if number == 0 { group.addTask { try await withTaskExecutorPreference(thread) { try await feed.run() } } }
+                    group.addTask { try await withTaskExecutorPreference(thread) { try await self.keep(share, feed) } }
                 }
             }
             defer { group.cancelAll() }

@@ -61,6 +61,8 @@ package struct RouteStatus: Sendable, Hashable {
     /// What is fresh, and what had piled up: totals since the start of the process.
     package var live = LaneStatus()
     package var backlogLane = LaneStatus()
+    /// Samples in the log that are not acknowledged, on both lanes; of a mirror, the most of its clusters.
+    package var pendingSamples: UInt64 = 0
     /// What has piled up and is not acknowledged; of a mirror, the largest of its clusters.
     package var backlog = BacklogStatus()
     /// Certificates and keys; `nil` for a route without TLS.

@@ -46,7 +46,21 @@ struct SessionDriver: ~Copyable {
         phase = parameters.cluster.isTLS ? .handshake : .consent
     }
 
-    mutating func publish(_ message: MQTTSession.Message) throws(GatewayError) {
+    /// Sends messages in this order; several of them share packets.
+    mutating func publish(_ messages: [MQTTSession.Message]) throws(GatewayError) {
+        if messages.count > 1 { holdPackets(true) }
+        defer { if messages.count > 1 { holdPackets(false) } }
+        for message in messages { try publish(message) }
+    }
+
+    /// While packets are held, the kernel sends full ones only.
+    private func holdPackets(_ isHeld: Bool) {
+        var value: Int32 = isHeld ? 1 : 0
+        // Where there is no connection any more, the next call into the library says so.
+        _ = setsockopt(client.socket, Int32(IPPROTO_TCP), TCP_CORK, &value, socklen_t(MemoryLayout<Int32>.size))
+    }
+
+    private mutating func publish(_ message: MQTTSession.Message) throws(GatewayError) {
         var outgoing = OutgoingProperties()
         var topic = message.topic
         if version == .v5 {
@@ -111,17 +125,19 @@ struct SessionDriver: ~Copyable {
     }
 
     /// Waits until there is something to do, and does it.
-    mutating func pass(wake: Int32, timeoutMilliseconds: Int32) throws(GatewayError) {
+    mutating func pass(wake: WakePipe, timeoutMilliseconds: Int32) throws(GatewayError) {
         let socket = client.socket
         guard socket >= 0 else { throw failure(MosquittoClient.Result(code: ConnectionFailure.connectionLost, errorNumber: 0)) }
         let write = client.wantsToWrite ? Int16(POLLOUT) : 0
         var descriptors = [
-            pollfd(fd: socket, events: Int16(POLLIN) | write, revents: 0), pollfd(fd: wake, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: socket, events: Int16(POLLIN) | write, revents: 0), pollfd(fd: wake.readEnd, events: Int16(POLLIN), revents: 0),
         ]
         let timeout = finishDeadline == nil ? timeoutMilliseconds : min(timeoutMilliseconds, 50)
         guard poll(&descriptors, 2, timeout) >= 0 || errno == EINTR else {
             throw failure(MosquittoClient.Result(code: ConnectionFailure.systemError, errorNumber: errno))
         }
+        // What was signalled is taken next, so that a signal from now on wakes again.
+        if descriptors[1].revents != 0 { wake.clear() }
         let events = descriptors[0].revents
         // Reading comes first: a broker that refuses our certificate says so and hangs up, and a failed write would lose what it said.
         if events & Int16(POLLIN | POLLHUP | POLLERR) != 0 {

@@ -66,6 +66,8 @@ struct RouteWords {
         var lines = ["route \(route.name): \(route.state), \(route.payload), \(route.failover)"]
         if let attempt = route.nextAttempt { lines[0] += ", next attempt at \(attempt)" }
         lines.append("  backlog      \(RouteWords.words(route.backlog))")
+        let onItsWay = route.pendingSamples - min(route.backlog.samples, route.pendingSamples)
+        if onItsWay > 0 { lines.append("  on its way   \(onItsWay) fresh samples wait for the broker's acknowledgement") }
         let size = route.bytesPerSample.map { ", \(RouteWords.decimal($0)) bytes each" } ?? ""
         lines.append(
             "  sent         \(route.publishedSamples) samples in \(route.publishedMessages) messages\(size); "
@@ -102,8 +104,11 @@ struct RouteWords {
     var table: [[String]] {
         [["  CLUSTER", "BROKER", "STATE", "HEALTH", "DEVICES", "ROUND TRIP", "TLS", "CONNECTED SINCE"]]
             + route.clusters.map { cluster in
-                [
-                    "  \(cluster.name)", cluster.broker, cluster.state, cluster.health, "\(cluster.devices)",
+                // Where one is connected at a time, the others are not out of order.
+                let isStandby = route.failover == "ordered" && route.state == "connected" && cluster.state != "connected"
+                return [
+                    "  \(cluster.name)", cluster.broker, isStandby ? "standby" : cluster.state,
+                    isStandby && cluster.lastError == nil ? "-" : cluster.health, "\(cluster.devices)",
                     cluster.roundTripMilliseconds.map { "\(RouteWords.decimal($0)) ms" } ?? "-",
                     cluster.tlsVersion ?? (cluster.state == "connected" ? "none" : "-"), cluster.connectedSince ?? "-",
                 ]

@@ -1,3 +1,4 @@
+import Foundation
 import GatewayCore
 import Logging
 import Telemetry
@@ -13,7 +14,7 @@ struct MisbehavingHourTests {
     private static let timeout = Duration.milliseconds(200)
 
     /// What happens to a line that some devices share and to a device with a connection of its own; seconds apart, at random.
-    private func misbehave(_ plant: SimulatedPlant, _ shared: SimulatedLine, _ own: SimulatedLine, seed: UInt64) async throws {
+    private static func misbehave(_ plant: SimulatedPlant, _ shared: SimulatedLine, _ own: SimulatedLine, seed: UInt64) async throws {
         var generator = SeededGenerator(seed: seed)
         let end = plant.simulation.now.advanced(by: .seconds(3600))
         while plant.simulation.now < end {
@@ -36,7 +37,7 @@ struct MisbehavingHourTests {
         for index in plant.members.indices { try await plant.set(.answer, index) }
     }
 
-    @Test("memory stays flat, every change is explained once, the budget holds, quality tells the truth, and recovery needs nobody")
+    @Test("every change is explained once, the budget holds, quality tells the truth, and recovery needs nobody")
     func hour() async throws {
         let seed = seedOfThisRun()
         let plant = SimulatedPlant()
@@ -49,7 +50,7 @@ struct MisbehavingHourTests {
         plant.add(to: own, periods: MisbehavingHourTests.periods, keepsSamples: true, seed: seed &+ 100)
         let start = plant.simulation.now
         plant.run(for: .seconds(60))
-        try await misbehave(plant, shared, own, seed: seed)
+        try await MisbehavingHourTests.misbehave(plant, shared, own, seed: seed)
         let waited = try await plant.perform { await shared.silence }
         let elapsed = start.duration(to: plant.simulation.now)
         // Five devices may each be one demotion ahead of the budget.
@@ -69,6 +70,34 @@ struct MisbehavingHourTests {
         let well = plant.members[0].monitor.status
         #expect(Double(well.missedPolls) <= 0.05 * Double(well.polls + well.missedPolls), "seed \(seed): \(well)")
         #expect(await plant.end())
+    }
+
+    /// In a process of its own: other tests would be seen in its memory.
+    @Test("hours of misbehaviour leave the memory as it was after the first")
+    func memory() async {
+        await #expect(processExitsWith: .success) {
+            let seed = seedOfThisRun()
+            let plant = SimulatedPlant(isRecorded: false)
+            let shared = plant.line(responseTimeout: .milliseconds(200))
+            let own = plant.line(responseTimeout: .milliseconds(200))
+            for number in 0..<6 { plant.add(to: shared, periods: [.milliseconds(500), .seconds(5)], seed: seed &+ UInt64(number)) }
+            plant.add(to: own, periods: [.milliseconds(500), .seconds(5)], seed: seed &+ 100)
+            try await MisbehavingHourTests.misbehave(plant, shared, own, seed: seed)
+            let before = try MisbehavingHourTests.residentBytes()
+            for hour in 1...2 { try await MisbehavingHourTests.misbehave(plant, shared, own, seed: seed &+ UInt64(hour)) }
+            let growth = try MisbehavingHourTests.residentBytes() - before
+            // A hundred bytes kept of each poll would be 10 MiB.
+            #expect(growth < 1 << 20, "seed \(seed): \(growth) bytes more after two hours")
+            let (polls, transitions) = plant.members.map(\.monitor.status).reduce((0, 0)) { ($0.0 + $1.polls, $0.1 + $1.transitionCount) }
+            #expect(polls > 50_000 && transitions > 100, "seed \(seed): \(polls) polls, \(transitions) changes")
+            #expect(await plant.end())
+        }
+    }
+
+    private static func residentBytes() throws -> Int {
+        let statm = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8)
+        let pages = try #require(statm.split(separator: " ").dropFirst().first.flatMap { Int($0) })
+        return pages * Int(getpagesize())
     }
 
     /// Scenario 15: each deadline of the grid is a poll, a report that the device is not there, or a missed poll.

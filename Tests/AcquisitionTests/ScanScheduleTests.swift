@@ -36,6 +36,27 @@ struct ScanScheduleTests {
         #expect(schedule.nextDeadline == at(800))
     }
 
+    @Test("a poll that begins late keeps the next one off for as long as times need to differ")
+    func spacing() {
+        var schedule = ScanSchedule(
+            groups: [(period: .milliseconds(50), phase: .zero), (period: .milliseconds(1), phase: .zero)], start: at(0))
+        #expect(schedule.takeDue(at: at(0)) == 1)
+        #expect(schedule.takeDue(at: at(0)) == 0)
+        // The processor was away for 50 ms between the decision and the time stamp.
+        schedule.didBegin(0, at: at(50))
+        schedule.didBegin(1, at: at(50))
+        // A group that is faster than that keeps its period.
+        #expect(schedule.takeDue(at: at(51)) == 1)
+        #expect(schedule.takeDue(at: at(51)) == nil)
+        #expect(schedule.deadline(of: 0) == at(52))
+        #expect(schedule.takeDue(at: at(52)) == 0)
+        #expect(schedule.takeDue(at: at(52)) == 1)
+        schedule.didBegin(0, at: at(52))
+        // The grid stays, and nothing is missed.
+        #expect(schedule.deadline(of: 0) == at(100))
+        #expect(schedule.counters(of: 0) == .init(polls: 2, late: 0, missed: 0))
+    }
+
     @Test("over any pattern of delays, polls and missed polls add up to the periods gone by")
     func balance() {
         let seed = seedOfThisRun()

@@ -191,6 +191,12 @@ final class SimulatedPlant {
     let log = MemoryLog()
     let recorder = LogRecorder()
     private(set) var members: [Member] = []
+    private let logger: Logger
+
+    /// `isRecorded`: whether what is logged is kept in `recorder`.
+    init(isRecorded: Bool = true) {
+        logger = isRecorded ? recorder.logger : Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    }
 
     func line(answerTime: Duration = .milliseconds(10), responseTimeout: Duration = .seconds(1)) -> SimulatedLine {
         SimulatedLine(simulation, answerTime: answerTime, responseTimeout: responseTimeout)
@@ -216,7 +222,7 @@ final class SimulatedPlant {
                 phase: .nanoseconds(period.nanoseconds / 16 * Int64(members.count % 16 + 1)), deadbands: [nil, nil])
         }
         let runner = DeviceRunner(
-            name: name, adapter: unit, groups: groups, log: log, time: simulation, logger: recorder.logger, patience: patience,
+            name: name, adapter: unit, groups: groups, log: log, time: simulation, logger: logger, patience: patience,
             monitor: monitor)
         let task = Task(executorPreference: simulation) { try await runner.run() }
         let member = Member(name: name, unit: unit, monitor: monitor, streams: streams, task: task)

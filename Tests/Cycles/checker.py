@@ -2,7 +2,8 @@
 
 A poll is known by its device and its number. The database must have each served poll once, with all of its values, at the time at which it was
 taken. What may be missing without being lost is what a killed gateway had not committed yet, and that is decided by time: the poll
-must have been served within the commit interval, and twice what a commit takes, before the kill.
+must have been served within the commit interval, and twice what a commit takes, before the gateway last gave a sign of life. Where
+the processor was another's before the kill, nothing could be committed, and nothing polled.
 """
 import bisect
 import dataclasses
@@ -18,8 +19,8 @@ LATER_MAX = 50
 class Verdict:
     served: int = 0
     delivered: int = 0
-    never_committed: int = 0  # within the commit interval before a kill of the gateway
-    oldest_never_committed: float = 0.0  # milliseconds before the kill
+    never_committed: int = 0  # within the commit interval before a killed gateway's last sign of life
+    oldest_never_committed: float = 0.0  # milliseconds before it
     lost: list = dataclasses.field(default_factory=list)
     invented: list = dataclasses.field(default_factory=list)  # in the database, never served
     duplicated: list = dataclasses.field(default_factory=list)
@@ -40,8 +41,9 @@ def judge(served, rows, kills, grace, checks, since=None):
 
     - served: {number: time in ns} of the device's record.
     - rows: {tag: [(time in ms, value)…]} of the database, sorted by time; tags are `counter` and `check0`….
-    - kills: times in ns at which the gateway was killed, ascending.
-    - grace: ns before a kill in which served polls may not have been committed.
+    - kills: of each gateway that was killed, ascending: when it last gave a sign of life, and when the next one began, in ns.
+    - grace: ns before such a sign in which served polls may not have been committed. What was served between it and the next gateway
+      was asked for by the dead one.
     - since: only polls with a greater number are judged.
     """
     verdict = Verdict()
@@ -70,10 +72,10 @@ def judge(served, rows, kills, grace, checks, since=None):
     for number, time in wanted.items():
         if number in place:
             continue
-        index = bisect.bisect_left(kills, time)
-        if index < len(kills) and kills[index] - time <= grace:
+        index = bisect.bisect_left(kills, time, key=lambda kill: kill[1])
+        if index < len(kills) and kills[index][0] - time <= grace:
             verdict.never_committed += 1
-            verdict.oldest_never_committed = max(verdict.oldest_never_committed, (kills[index] - time) / 1e6)
+            verdict.oldest_never_committed = max(verdict.oldest_never_committed, (kills[index][0] - time) / 1e6)
         else:
             verdict.lost.append((number, time))
     number_at = {time: number for number, time in place.items()}
@@ -91,6 +93,12 @@ def judge(served, rows, kills, grace, checks, since=None):
             seen.add(number)
         verdict.wrong.extend((number, tag, None) for number in place if number not in seen)
     return verdict
+
+
+def last_signs(kills, served):
+    """Of each kill of the gateway, with its next start, the time at which a device served its last poll before it, and that start."""
+    times = sorted(time for polls in served.values() for time in polls.values())
+    return [(times[index - 1] if (index := bisect.bisect_right(times, kill)) else kill, start) for kill, start in kills]
 
 
 def total(verdicts):

@@ -3,7 +3,7 @@
 import random
 import unittest
 
-from checker import judge
+from checker import judge, last_signs
 from plant import check_value
 
 CHECKS = 3
@@ -39,17 +39,26 @@ class CheckerTest(unittest.TestCase):
     def test_what_was_served_just_before_a_kill_is_counted_apart(self):
         self.remove(50)
         kill = self.served[50] + 40 * MS
-        verdict = self.verdict([kill])
+        verdict = self.verdict([(kill, kill + 5 * MS)])
         self.assertTrue(verdict.is_clean)
         self.assertEqual((verdict.never_committed, verdict.oldest_never_committed), (1, 40.0))
 
     def test_what_was_served_long_before_a_kill_is_lost(self):
         self.remove(50)
-        self.assertEqual(len(self.verdict([self.served[50] + 101 * MS]).lost), 1)
+        self.assertEqual(len(self.verdict([(self.served[50] + 101 * MS, self.served[50] + 102 * MS)]).lost), 1)
 
-    def test_what_was_served_after_a_kill_is_lost(self):
+    def test_the_time_of_a_kill_is_that_of_the_last_poll_before_it(self):
+        served = {"a": {1: 100, 2: 200}, "b": {1: 150, 2: 400}}
+        self.assertEqual(last_signs([(50, 60), (300, 310), (400, 410)], served), [(50, 60), (200, 310), (400, 410)])
+
+    def test_what_the_next_gateway_asked_for_is_lost(self):
         self.remove(50)
-        self.assertEqual(len(self.verdict([self.served[50] - 1]).lost), 1)
+        self.assertEqual(len(self.verdict([(self.served[50] - 2, self.served[50] - 1)]).lost), 1)
+
+    def test_what_was_served_to_a_dead_gateway_is_counted_apart(self):
+        self.remove(50)
+        verdict = self.verdict([(self.served[50] - 1, self.served[50] + 1)])
+        self.assertEqual((verdict.is_clean, verdict.never_committed), (True, 1))
 
     def test_a_duplicate_is_found(self):
         self.rows["counter"].append((START + 50 * 7, 7))

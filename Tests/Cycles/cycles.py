@@ -15,6 +15,7 @@ import collections
 import json
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -98,7 +99,7 @@ class Run:
             ports = [str(broker.port) for broker in self.brokers]
             return Process(
                 "receiver", [sys.executable, str(HERE / "receiver.py"), "--identity", str(self.identity), "--database", self.database.url,
-                             "--topic", "indusedge/cycles/+/fast", "--brokers", *ports], self.folder)
+                             "--topic", "indusedge/cycles/#", "--brokers", *ports], self.folder)
         brokers = [word for broker in self.brokers for word in ("--broker", f"mqtts://localhost:{broker.port}")]
         return Process(
             "receiver", [self.options.control, "ingest", *brokers, "--ca", f"{self.identity}/ca.crt",
@@ -125,6 +126,8 @@ class Run:
             f"  log: {{path: '{self.disk.path}/data', diskLimit: {Disk.SIZE_MIB - 32}MiB, commitInterval: {COMMIT_INTERVAL_MS}ms}}",
             "  scoring: {enabled: false}", "  clock: {trust: system}", "  devices:", *devices, "  routes:", "    - name: central",
             f"      payload: {self.options.payload}", f"      failover: {self.options.failover}", "      keepAlive: 5s",
+            # A broker that forgot who subscribes would acknowledge what nobody gets. Each topic of the route needs a subscriber for it.
+            "      mqtt: {unheard: hold}",
             "      clusters:", *clusters,
             f"      tls: {{ca: '{self.identity}/ca.crt', certificate: '{self.identity}/gateway.crt', key: '{self.identity}/gateway.key'}}",
         )) + "\n")
@@ -146,9 +149,10 @@ class Run:
     def judge(self, since, start_ms=0, raw=False):
         self.plant.read()
         rows = self.rows(start_ms, raw)
+        kills = checker.last_signs(self.kills, self.plant.served)
         grace = (COMMIT_INTERVAL_MS + self.options.commit_ms) * 1_000_000
         return {
-            name: checker.judge(self.plant.served[name], rows[name], self.kills, grace, self.options.checks, since.get(name))
+            name: checker.judge(self.plant.served[name], rows[name], kills, grace, self.options.checks, since.get(name))
             for name in self.plant.names}
 
     def until_arrived(self, until):
@@ -186,8 +190,9 @@ class Run:
 
         kind = plan.kind
         if kind == "gatewayKill":
-            self.kills.append(self.gateway.kill())
+            killed = self.gateway.kill()
             time.sleep(plan.seconds)
+            self.kills.append((killed, time.time_ns()))
             self.gateway.start()
         elif kind in ("cableCut", "longCableCut", "halfOpen", "slowLink", "lateLink", "silentLink"):
             late, jitter = plan.latency
@@ -339,6 +344,8 @@ def main():
         parser.error("the independent receiver only knows JSON; give --control for others")
     if unknown := set(options.kinds) - set(KINDS):
         parser.error(f"unknown kinds {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
+    # Whoever starts this may have blocked signals, which the programs of the run would inherit: they end by SIGTERM.
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     folder = tempfile.mkdtemp(prefix="indus-cycles-")
     print(f"seed {options.seed}, folder {folder}", flush=True)
     run = Run(options, folder)

@@ -198,7 +198,7 @@ class Plant(Process):
 
 
 class Database(Process):
-    """VictoriaMetrics. Samples of one series within a millisecond count as one, which polls at least 20 ms apart never are."""
+    """VictoriaMetrics. Samples of one series within a millisecond count as one; the gateway never polls a group twice in one."""
 
     def __init__(self, folder):
         folder = Path(folder) / "victoria-metrics"

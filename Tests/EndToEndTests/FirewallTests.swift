@@ -154,6 +154,11 @@ struct FirewallTests {
         #expect(try await ask("-r", "104", theirs, "1").status == 0)
         let often = try await ask("-r", "104", theirs, "2")
         #expect(often.status != 0 && often.text.lowercased().contains("busy"), "\(often)")
+        // Two values are function 16, of which no rule speaks; and none speaks of register 110.
+        let several = try await ask("-r", "104", theirs, "3", "4")
+        #expect(several.status != 0 && several.text.contains("Illegal function"), "\(several)")
+        let outside = try await ask("-r", "110", theirs, "1")
+        #expect(outside.status != 0 && outside.text.contains("Illegal data address"), "\(outside)")
         _ = try await peer.command("set holding 102 7")
         let locked = try await ask("-r", "100", theirs, "260")
         #expect(locked.status != 0 && locked.text.lowercased().contains("busy"), "\(locked)")

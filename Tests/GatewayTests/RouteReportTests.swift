@@ -17,6 +17,7 @@ struct RouteReportTests {
         status.publishedBytes = 790
         status.publishedSamples = 100
         status.gapSamples = 3
+        status.pendingSamples = 5_200
         status.backlog.samples = 5_000
         status.holds = [LaneHold(lane: .backlog, reason: .quietHours, until: now.advanced(by: .seconds(60)))]
         status.sentToday = 70
@@ -59,6 +60,7 @@ struct RouteReportTests {
         let decoded = try JSONDecoder().decode(RouteReport.self, from: JSONEncoder().encode(report))
         #expect(decoded == report)
         #expect(decoded.state == "connected" && decoded.evictedSamples == 3 && decoded.bytesPerSample == 7.9)
+        #expect(decoded.pendingSamples == 5_200)
         let backlog = decoded.backlog
         #expect(backlog.samples == 5_000 && backlog.ageSeconds == 90 && backlog.drainPerSecond == 250 && backlog.goneInSeconds == 20)
         #expect(decoded.certificate?.daysLeft == 89 && decoded.certificate?.state == "valid")

@@ -157,6 +157,28 @@ private final class Plant: Sendable {
         }
     }
 
+    @Test("a write that the device refuses has failed, and of one that it does not answer nobody knows", arguments: [UInt8(2), 10, 11])
+    func unansweredWrites(code: UInt8) async throws {
+        let plant = Plant()
+        let service = FirewallService(
+            name: "wall",
+            firewall: ModbusFirewall(
+                .init(
+                    rules: FirewallRules([.init(client: nil, units: nil, functions: [6], ranges: nil)]), newWrites: .allow,
+                    writesPerSecond: 1, writeBurst: 1, guardedTags: [:]), baseline: WriteBaseline()),
+            targets: [1: .init(device: "pump-1", forward: { _ in .exception(code) }, latest: { _, _ in nil }, didWrite: { _ in })],
+            freshFor: .zero,
+            audit: { attempt in
+                plant.note(attempt.stage)
+                return true
+            }, time: SystemTime(), logger: FirewallServerTests.logger)
+        #expect(await service.answer(ModbusRequest.writeRegister(address: 1, value: 1).pdu, unit: 1, client: .serialLine) == [0x86, code])
+        let reason =
+            code == 2
+            ? "the device answered exception 2" : "no answer came (exception \(code)): nobody knows whether the device did it"
+        #expect(plant.stages == [.intended, .failed(reason)])
+    }
+
     @Test("what cannot be written down is not done")
     func withoutAudit() async throws {
         try await withFirewall(auditWorks: false) { port, plant, _ in

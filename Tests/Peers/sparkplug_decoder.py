@@ -119,8 +119,7 @@ class Checker:
             if bd_seq is None:
                 self.violation(topic, "the NDEATH has no bdSeq")
             elif node.bd_seq is not None and 0 < (bd_seq - node.bd_seq) % 256 < 128:
-                # A later connection that broke before its birth: hosts pass over its death, and no birth may have its number any more.
-                node.unborn.add(bd_seq)
+                # The will of a later connection that broke before its birth: its number matches no birth, and hosts pass over it.
                 return
             elif node.bd_seq is not None and bd_seq != node.bd_seq:
                 self.violation(topic, f"bdSeq is {bd_seq}, expected {node.bd_seq} as in the birth")

@@ -103,7 +103,7 @@ import Testing
     @Test func theSizeOfAPacketIsKnownToTheByte() async throws {
         let free = try await ScriptedBroker("{}")
         let first = try run(free)
-        // What is older than the connection is marked as history, which takes bytes.
+        // What is older than its connection says so, and is larger.
         try await first.until("connected") { $0.state == .connected }
         first.append()
         let length = try #require(try await free.next("publish")["packet"] as? Int)

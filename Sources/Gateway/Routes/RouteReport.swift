@@ -102,6 +102,8 @@ package struct RouteReport: Codable, Sendable, Equatable {
     package var publishedMessages: UInt64
     package var publishedSamples: UInt64
     package var acknowledgedSamples: UInt64
+    /// In the log and not acknowledged: the backlog, and what is on its way.
+    package var pendingSamples: UInt64
     /// Of the published samples, those that were sent as they came, and those that had piled up.
     package var liveSamples: UInt64
     package var backlogSamples: UInt64
@@ -137,6 +139,7 @@ package struct RouteReport: Codable, Sendable, Equatable {
         inFlight = status.inFlight
         publishedMessages = status.publishedMessages
         publishedSamples = status.publishedSamples
+        pendingSamples = status.pendingSamples
         acknowledgedSamples = status.acknowledgedSamples
         liveSamples = status.live.publishedSamples
         backlogSamples = status.backlogLane.publishedSamples

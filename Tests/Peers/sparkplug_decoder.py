@@ -48,7 +48,6 @@ class Node:
         self.alive = False
         self.seq = None
         self.bd_seq = None
-        self.unborn = set()  # bdSeq of connections that died before their birth
         self.aliases = {}  # alias → (device, name)
         self.types = {}  # (device, name) → name of the data type
         self.devices = set()
@@ -143,8 +142,6 @@ class Checker:
             seq, known = node.seq, node.bd_seq
             if known is not None and known == bd_seq and not node.alive:
                 self.violation(topic, f"bdSeq is {bd_seq} again after a death, expected another")
-            if bd_seq in node.unborn:
-                self.violation(topic, f"bdSeq is {bd_seq}, whose death came before")
             node.__init__()
             node.alive, node.seq, node.bd_seq = True, seq, bd_seq
         elif not node.alive:

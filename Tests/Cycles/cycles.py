@@ -267,6 +267,8 @@ class Run:
         """Drains and compares; returns the summary."""
         self.plant.end()
         self.until_arrived(time.time_ns())
+        # Until then a signal ends the program as it ends any other.
+        wait_for("the gateway's start", 60, lambda: self.gateway.said("gateway started") or not self.gateway.runs)
         status = self.gateway.end()
         verdict = checker.total(self.judge({}).values())
         raw = checker.total(self.judge({}, raw=True).values())

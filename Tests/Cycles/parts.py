@@ -58,9 +58,11 @@ class Process:
         self.environment = {**os.environ, **(environment or {})}
         self.log = self.folder / f"{name}.log"
         self.child = None
+        self.begun = 0
 
     def start(self):
         with open(self.log, "ab") as log:
+            self.begun = log.tell()
             self.child = subprocess.Popen(
                 self.command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
@@ -91,6 +93,12 @@ class Process:
         if self.runs:
             self.child.kill()
             self.child.wait()
+
+    def said(self, text):
+        """Whether it said that since it was started last."""
+        with open(self.log, "rb") as log:
+            log.seek(self.begun)
+            return text.encode() in log.read()
 
     @property
     def resident_mib(self):

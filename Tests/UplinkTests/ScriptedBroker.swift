@@ -21,6 +21,12 @@ final class ScriptedBroker: Sendable {
         return try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any] ?? [:]
     }
 
+    /// All events of that name so far. What the broker tells comes by another way than what it sends: `count` of them are waited for a while.
+    func all(_ event: String, atLeast count: Int) async throws -> [[String: Any]] {
+        for _ in 0..<1000 where all(event).count < count { try await Task.sleep(for: .milliseconds(10)) }
+        return all(event)
+    }
+
     /// All events of that name so far.
     func all(_ event: String) -> [[String: Any]] {
         process.allLines.filter { $0.contains("\"event\": \"\(event)\"") }.compactMap {

@@ -332,11 +332,10 @@ struct TwoLanesTests {
             plant.append()
             try await Task.sleep(for: .milliseconds(10))
         }
-        try await plant.until("the live lane began anew") { $0.liveLaneRestarts > 1 }
+        try await plant.until("the live lane began anew") { $0.liveLaneRestarts > 1 && $0.backlog.samples > 0 }
         let newest = try await drain(subscriber, patience: .milliseconds(50)).filter { !$0.isHistorical }
         #expect(newest.contains { $0.sequence > 150 }, "fresh data overtook what had piled up")
         checkOrder(newest, "live")
-        #expect(plant.status.backlog.samples > 0)
         await plant.stop()
     }
 }

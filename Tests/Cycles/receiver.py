@@ -3,11 +3,13 @@
 
     receiver.py --identity FOLDER --database URL --topic FILTER --brokers PORT…
 
-A persistent MQTT 5 session per broker; batches that were there before, by (epoch, stream, sequence), are acknowledged and left out. Prints READY
-when every broker has been subscribed once. Ends on SIGTERM.
+A persistent MQTT 5 session per broker. What comes is read at once and written by another thread: a broker that is killed forgets what it has
+acknowledged and handed over, so that what it handed over must not be left in the socket. Batches that were there before, by (epoch, stream, sequence), are
+acknowledged and left out. Prints READY when every broker has been subscribed once. Ends on SIGTERM.
 """
 import argparse
 import json
+import queue
 import sys
 import threading
 import time
@@ -33,7 +35,9 @@ class Receiver:
         client.reconnect_delay_set(0.1, 0.5)
         client.on_connect = lambda *_: client.subscribe(self.options.topic, qos=1)
         client.on_subscribe = lambda *_: self.subscribed(port)
-        client.on_message = lambda _, __, message: self.receive(client, message)
+        messages = queue.SimpleQueue()
+        client.on_message = lambda _, __, message: messages.put(message)
+        threading.Thread(target=self.work, args=(client, messages), daemon=True).start()
         properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = 3600
         properties.ReceiveMaximum = 65535
@@ -49,6 +53,10 @@ class Receiver:
         self.ready.add(port)
         if len(self.ready) == len(self.options.brokers):
             print("READY", flush=True)
+
+    def work(self, client, messages):
+        while True:
+            self.receive(client, messages.get())
 
     def receive(self, client, message):
         batch = json.loads(message.payload)

@@ -52,7 +52,12 @@ actor Sealer {
     ///
     /// Waits for the piece that another caller has begun: who seals everything must not take that for the end of the work.
     func turn(isSmallIncluded: Bool) async throws -> Bool {
-        while isTurning { await withCheckedContinuation { waiting.append($0) } }
+        while isTurning {
+            await withCheckedContinuation { continuation in
+                // The call itself may let others go first, and the piece of work be done by now.
+                if isTurning { waiting.append(continuation) } else { continuation.resume() }
+            }
+        }
         isTurning = true
         defer {
             isTurning = false

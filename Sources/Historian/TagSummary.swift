@@ -24,6 +24,8 @@ struct TagSummary {
     private(set) var isOfChanges = false
     /// There were more changes than are kept singly.
     private var hasManyChanges = false
+    /// A value that was not Bad was there, in whichever bucket: from then on there is one that holds.
+    private var hasValue = false
 
     /// Most changes that are kept of one tag in one block.
     static let changesMax = 4096
@@ -72,6 +74,7 @@ struct TagSummary {
         good[bucket] += 1
         guard tag.dataType != .string else { return }
         let lane = TagSummary.lane(slot, tag.dataType)
+        hasValue = true
         last[bucket] = lane
         let number = TagSummary.number(lane, tag.dataType)
         sum[bucket] += number
@@ -113,6 +116,7 @@ struct TagSummary {
                 include(finer.minimum[index], in: bucket)
                 include(finer.maximum[index], in: bucket)
             }
+            hasValue = true
             last[bucket] = finer.last[index]
             sum[bucket] += finer.sum[index]
         }
@@ -120,7 +124,13 @@ struct TagSummary {
 
     private mutating func hold(_ lane: Int64) {
         let bucket = good.count - 1
-        include(lane, in: bucket)
+        if hasValue {
+            include(lane, in: bucket)
+        } else {
+            minimum[bucket] = lane
+            maximum[bucket] = lane
+            hasValue = true
+        }
         last[bucket] = lane
     }
 

@@ -72,7 +72,16 @@ final actor SimulatedLine {
     }
 
     private func occupy<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result {
-        if isBusy { await withCheckedContinuation { queue.append($0) } }
+        if isBusy {
+            await withCheckedContinuation {
+                if isBusy {
+                    queue.append($0)
+                } else {
+                    isBusy = true
+                    $0.resume()
+                }
+            }
+        }
         isBusy = true
         defer {
             isBusy = !queue.isEmpty

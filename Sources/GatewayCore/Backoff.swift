@@ -18,17 +18,27 @@ package struct Backoff: Sendable {
         self.maximum = maximum
     }
 
+    /// In nanoseconds.
+    private var nextBound: Int64 {
+        let (grown, overflow) = initial.nanoseconds.multipliedReportingOverflow(by: 1 << Int64(min(attempts, 32)))
+        return overflow ? maximum.nanoseconds : min(maximum.nanoseconds, grown)
+    }
+
     /// Counts a failure and tells how long to wait: between half of the bound and the bound, which doubles each time.
     package mutating func next(using generator: inout some RandomNumberGenerator) -> Duration {
-        let (grown, overflow) = initial.nanoseconds.multipliedReportingOverflow(by: 1 << Int64(min(attempts, 32)))
+        let bound = nextBound
         attempts += 1
-        let bound = overflow ? maximum.nanoseconds : min(maximum.nanoseconds, grown)
         return .nanoseconds(Int64.random(in: bound / 2...bound, using: &generator))
     }
 
     package mutating func next() -> Duration {
         var generator = SystemRandomNumberGenerator()
         return next(using: &generator)
+    }
+
+    /// Forgets as many failures as it takes for the next wait to be no longer than `bound`.
+    package mutating func ease(to bound: Duration) {
+        while attempts > 0, nextBound > bound.nanoseconds { attempts -= 1 }
     }
 
     /// Forgets the failures: the last attempt went well.

@@ -52,17 +52,19 @@ actor DiskReading {
         }
         var read = Read(items: [], through: positions.after)
         var bytes = 0
-        while read.items.count < limit, bytes < DiskReading.bytesMax, read.through < positions.through {
+        // From there on it is read from memory, whatever became of the file.
+        let end = core.state.withLock { $0.tail.entries.first.map { min(positions.through, $0.first - 1) } ?? positions.through }
+        while read.items.count < limit, bytes < DiskReading.bytesMax, read.through < end {
             guard var entry = try walk.next(after: read.through) else {
-                read.through = min(max(read.through, segment.end), positions.through)
+                read.through = min(max(read.through, segment.end), end)
                 if segment.number != segments.last?.number { walks[reader] = nil }
                 break
             }
-            if entry.last > positions.through {
-                // Damage may reach beyond the lane's end; whole entries never do.
-                read.through = positions.through
-                guard entry.first <= positions.through else { break }
-                entry.last = positions.through
+            if entry.last > end {
+                // Damage may reach beyond the lane's end, or the begin of memory; whole entries never do.
+                read.through = end
+                guard entry.first <= end else { break }
+                entry.last = end
             }
             read.through = entry.last
             switch entry.content {
@@ -87,7 +89,7 @@ actor DiskReading {
         var through: UInt64
     }
 
-    /// What a hole stands for: all that is due to the cursor in this segment and cannot be read any more. Told of at the first hole
+    /// What a hole stands for: all that is due to the cursor in this segment and cannot be read any more, by either lane. Told of at the first hole
     /// that the cursor comes by; later holes stand for nothing more.
     private func missing(
         in segment: Segment, beyond hole: SegmentEntry, to cursor: Int, after items: [(position: UInt64, content: Read.Content)]
@@ -106,7 +108,9 @@ actor DiskReading {
             case .gap(let tallies): met += tallies
             }
         }
-        for entry in try contents(segment) where entry.last > hole.last && !pending.taken.contains(entry.last) { met += entry.tallies }
+        let here = try contents(segment)
+        for entry in here where entry.last > hole.last && !pending.taken.contains(entry.last) { met += entry.tallies }
+        met += pending.remembered(in: segment, here, beyond: hole.last)
         return try pending.due(in: segment, contents).subtracting(met)
     }
 

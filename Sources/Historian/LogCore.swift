@@ -287,7 +287,21 @@ extension LogCore.State {
         }
         var done = cursor.account.settled
         if isGivenTaken { done += cursor.unacknowledged(through: durable) { tagCounts[Int($0.rawValue)] } }
-        return PendingCount(stored: stored, done: done, taken: isGivenTaken ? cursor.given : cursor.settled, segments: segments)
+        let taken = isGivenTaken ? cursor.given : cursor.settled
+        let inMemory = (0..<tail.index(after: durable)).compactMap { index -> SegmentWalk.Content? in
+            let entry = tail.entries[index]
+            if taken.contains(entry.first, through: entry.last) { return nil }
+            let tallies: StreamTallies
+            switch entry.content {
+            case .batch(let batch):
+                var tally = Tally()
+                tally.add(presence: batch.presence, tagCount: tagCount(batch.stream))
+                tallies = [batch.stream: tally]
+            case .loss(let loss): tallies = loss.tallies
+            }
+            return SegmentWalk.Content(first: entry.first, last: entry.last, isHole: false, tallies: tallies)
+        }
+        return PendingCount(stored: stored, done: done, taken: taken, segments: segments, inMemory: inMemory)
     }
 
     /// The segments that have to be looked into before one can be lost to these cursors, besides those that were; empty: it can be.

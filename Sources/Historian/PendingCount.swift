@@ -11,6 +11,8 @@ struct PendingCount: Sendable {
     /// Where that is.
     var taken: PositionSet
     var segments: [Segment]
+    /// Entries that are on disk, not taken, and in memory still: they can be read whatever became of their files.
+    var inMemory: [SegmentWalk.Content] = []
 
     /// Looks into a segment.
     typealias Contents<Failure: Error> = (Segment) throws(Failure) -> [SegmentWalk.Content]
@@ -47,8 +49,21 @@ struct PendingCount: Sendable {
         switch taken.coverage(of: segment) {
         case .none: return (segment.tallies, false)
         case .all: return ([:], false)
-        case .part: return SegmentWalk.tallies(of: try contents(segment), beyond: taken)
+        case .part:
+            let contents = try contents(segment)
+            var found = SegmentWalk.tallies(of: contents, beyond: taken)
+            if found.isDamaged { found.tallies += remembered(in: segment, contents, beyond: 0) }
+            return found
         }
+    }
+
+    /// What is before the reader in a segment beyond a position, and can be read from memory only.
+    func remembered(in segment: Segment, _ contents: [SegmentWalk.Content], beyond position: UInt64) -> StreamTallies {
+        var tallies = StreamTallies()
+        for entry in inMemory where entry.first >= segment.base && entry.last <= segment.end && entry.last > position {
+            if contents.contains(where: { $0.isHole && $0.first <= entry.first && entry.last <= $0.last }) { tallies += entry.tallies }
+        }
+        return tallies
     }
 }
 

@@ -73,6 +73,12 @@ final class StateStore: Sendable {
     /// Of what the database holds; `nil` until it was read.
     private let digest = Mutex<StateDigest?>(nil)
 
+    /// Bytes of the last save.
+    private let lastBytesWritten = Mutex(0)
+
+    /// How long to wait for another program that has the database locked.
+    private static let busySeconds = 2
+
     /// Each brings a database from the layout before to its own; the first makes an empty one.
     private static let steps: [@Sendable (Database) throws -> Void] = [
         create, addOutages, addBlocks, addClock, separateCounts, addDigest, addLanes, addReleases,
@@ -84,7 +90,7 @@ final class StateStore: Sendable {
         self.path = path
         var configuration = Configuration()
         configuration.readonly = readOnly
-        configuration.busyMode = .timeout(2)
+        configuration.busyMode = .timeout(TimeInterval(StateStore.busySeconds))
         configuration.label = "historian"
         configuration.prepareDatabase { database in
             guard !readOnly else { return }
@@ -271,7 +277,11 @@ final class StateStore: Sendable {
     }
 
     /// Brings the database from `old` to `new` in one transaction.
+    ///
+    /// Throws `.storageFailed` also while the write-ahead log cannot be brought into the database: it would grow with each save, and take
+    /// from samples the room that they need.
     func save(_ new: StoredState, over old: StoredState) throws(GatewayError) {
+        try keepJournalShort()
         try write("save") { writer in
             for (id, stream) in new.streams where old.streams[id] != stream {
                 try StateStore.save(stream, id, over: old.streams[id], with: &writer)
@@ -324,6 +334,29 @@ final class StateStore: Sendable {
         return read
     }
 
+    /// Every save is brought into the database right after it, and the next one overwrites the write-ahead log. Not so while the disk refuses, or
+    /// somebody keeps reading the database as it was.
+    private func keepJournalShort() throws(GatewayError) {
+        let bytes = Files.size(path + "-wal")
+        guard bytes > StateStore.journalBytesMin + lastBytesWritten.withLock({ $0 }) else { return }
+        do {
+            try queue.inDatabase { database in
+                // Whoever commits does not wait for a reader.
+                try database.execute(sql: "PRAGMA busy_timeout = 0")
+                defer { try? database.execute(sql: "PRAGMA busy_timeout = \(StateStore.busySeconds * 1000)") }
+                try database.checkpoint(.truncate)
+            }
+        } catch {
+            throw GatewayError(
+                .storageFailed, resource: "log \(path)", operation: "save",
+                "the write-ahead log has \(bytes) bytes and cannot be brought into the database: does the disk fail, or does a program keep it open?",
+                cause: error)
+        }
+    }
+
+    /// The write-ahead log may have that much beside what the last save wrote.
+    private static let journalBytesMin = HistorianConfiguration.databaseReserve / 2
+
     /// Bytes that SQLite has written since the last call: each page to the write-ahead log and, at a checkpoint, to the database.
     func takeBytesWritten() -> Int {
         let pages = queue.inDatabase { database -> Int in
@@ -332,7 +365,9 @@ final class StateStore: Sendable {
             sqlite3_db_status(database.sqliteConnection, SQLITE_DBSTATUS_CACHE_WRITE, &current, &highest, 1)
             return Int(current)
         }
-        return pages * 2 * StateStore.pageBytes
+        let bytes = pages * 2 * StateStore.pageBytes
+        lastBytesWritten.withLock { $0 = bytes }
+        return bytes
     }
 
     /// A page of the database and its frame's head.

@@ -11,8 +11,8 @@ internal import Telemetry
 final class ClusterConnection: Sendable {
     enum Outcome {
         case notConnected(any Error)
-        /// `wasSilent`: it was given up, because the broker answered nothing any more.
-        case lost(any Error, after: Duration, wasSilent: Bool)
+        /// `hasDelivered`: the broker acknowledged a batch. `wasSilent`: it was given up, because the broker answered nothing any more.
+        case lost(any Error, after: Duration, hasDelivered: Bool, wasSilent: Bool)
         /// To be connected to at once: ended in order for new certificates, or refused with them while older ones are still good.
         case again
     }
@@ -160,7 +160,9 @@ final class ClusterConnection: Sendable {
             .connectionLost, resource: configuration.resource, operation: "connection", "the connection ended", time: time.utc)
         // Not a trouble of the network that would be gone after a while: the next cluster is tried at once.
         if session.state.withLock({ $0.isHostOffline }) { return .notConnected(session.error ?? lost) }
-        return .lost(session.error ?? lost, after: since.duration(to: time.now), wasSilent: session.state.withLock { $0.wasSilent })
+        // A broker that takes no more for now is given its time.
+        let (hasDelivered, wasSilent) = session.state.withLock { ($0.hasDelivered && $0.error?.code != .refused, $0.wasSilent) }
+        return .lost(session.error ?? lost, after: since.duration(to: time.now), hasDelivered: hasDelivered, wasSilent: wasSilent)
     }
 
     private func didNotConnect(_ feed: LogFeed, _ error: any Error) -> Outcome {
@@ -467,7 +469,9 @@ final class ClusterConnection: Sendable {
             }
             if isLast { begin(session, connection, feed) }
         case .acknowledged(let ticket):
-            if session.isOpen { feed.acknowledge(ticket, by: index) }
+            guard session.isOpen else { return }
+            session.state.withLock { $0.hasDelivered = true }
+            feed.acknowledge(ticket, by: index)
         case .refused(let ticket, let refusal): wasRefused(ticket, refusal, session, connection, feed)
         case .message(let topic, let payload):
             if let decision = encoder.withLock({ $0.hear(topic: topic, payload: payload) }) {

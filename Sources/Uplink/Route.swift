@@ -153,8 +153,9 @@ package final class Route: Sendable {
                 case .notConnected(let error):
                     action = machine.didFailToConnect(using: &generator)
                     members[place].report(error, machine.failures, action)
-                case .lost(let error, let duration, let wasSilent):
-                    action = machine.didLoseConnection(after: duration, wasSilent: wasSilent, using: &generator)
+                case .lost(let error, let duration, let hasDelivered, let wasSilent):
+                    action = machine.didLoseConnection(
+                        after: duration, hasDelivered: hasDelivered, wasSilent: wasSilent, using: &generator)
                     members[place].report(error, machine.failures, action)
                 }
             }

@@ -13,6 +13,8 @@ struct RouteMachine: Sendable {
     /// A connection that lasted this long was a good one: the failures before it are forgotten. Shorter ones do not count, or two clients
     /// that take over each other's session would do so as fast as the network lets them.
     static let goodAfter = Duration.seconds(10)
+    /// The longest wait after a connection that was short, but over which something was delivered: its broker works, or did a moment ago.
+    static let longestAfterDelivery = Duration.seconds(4)
 
     private let clusterCount: Int
     private var backoff: Backoff
@@ -46,9 +48,10 @@ struct RouteMachine: Sendable {
         return .wait(backoff.next(using: &generator))
     }
 
-    /// A connection ended that had stood for `duration`. `wasSilent`: it was given up, because the broker acknowledged nothing.
+    /// A connection ended that had stood for `duration`. `hasDelivered`: the broker acknowledged something. `wasSilent`: the connection was given
+    /// up, because the broker answered nothing any more.
     mutating func didLoseConnection(
-        after duration: Duration, wasSilent: Bool = false, using generator: inout some RandomNumberGenerator
+        after duration: Duration, hasDelivered: Bool = false, wasSilent: Bool = false, using generator: inout some RandomNumberGenerator
     ) -> Action {
         if duration >= Self.goodAfter, !wasSilent {
             backoff.reset()
@@ -57,6 +60,7 @@ struct RouteMachine: Sendable {
         } else {
             // Else a broker that only accepts connections would keep all data from those after it.
             first = (cluster + 1) % clusterCount
+            if hasDelivered, !wasSilent { backoff.ease(to: Self.longestAfterDelivery) }
         }
         failures += 1
         return .wait(backoff.next(using: &generator))

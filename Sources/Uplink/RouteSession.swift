@@ -22,6 +22,8 @@ final class RouteSession: Sendable {
         var lastRebirth: MonotonicInstant?
         /// When the broker was asked something that it has not answered yet.
         var askedAt: MonotonicInstant?
+        /// The broker acknowledged a batch.
+        var hasDelivered = false
         /// The connection was given up, because the broker answered nothing any more.
         var wasSilent = false
         /// The primary host is not there: the session ends, and the next cluster is tried.

@@ -70,6 +70,42 @@ struct LaneTests {
         }
     }
 
+    /// One lane comes by the hole that the file left, while the other has the newest of the same file in memory still.
+    @Test(arguments: [LogLane.backlog, .live]) func whatOneLaneHasInMemoryIsNoGapOfTheOther(first: LogLane) async throws {
+        let folder = TemporaryFolder()
+        let log = try openLog(folder, tail: 64 << 10)
+        let stream = try log.register(pump)
+        let cursor = try log.cursor(named: "route/a", from: .oldest)
+        for number in 0..<1000 { log.append(pumpBatch(stream, number)) }
+        #expect(cursor.beginLiveLane())
+        for number in 1000..<1400 {
+            if number % 100 == 0 { try await log.flush() }
+            log.append(pumpBatch(stream, number))
+        }
+        try await log.flush()
+        for file in folder.segments { try Files.remove(file) }
+
+        var gap: UInt64 = 0
+        var delivered: [Int] = []
+        for lane in [first, first == .backlog ? .live : .backlog] {
+            var place: UInt64 = 0
+            while place < (lane == .live ? 1400 : 1000) {
+                if try await log.ledger().total.cursors.first?.pending == 0 { break }
+                let entries = try await cursor.read(lane, atMost: 50)
+                for case .gap(let samples) in entries.map(\.content) { gap += samples }
+                delivered += numbers(entries)
+                place = entries.last?.position.rawValue ?? place
+                if let last = entries.last { cursor.acknowledge(lane, through: last.position) }
+            }
+        }
+        #expect(delivered.count > 200 && delivered.last == 1399, "memory has the newest")
+        #expect(gap + UInt64(delivered.count) * 3 == 1400 * 3)
+        let ledger = try await log.ledger()
+        #expect(ledger.imbalances == [] && ledger.total.cursors.first?.pending == 0)
+        #expect(ledger.total.cursors.first?.evicted == gap)
+        try await log.close()
+    }
+
     @Test func whatIsSentLiveWaitedForNoOutage() async throws {
         let folder = TemporaryFolder()
         let log = try openLog(folder)

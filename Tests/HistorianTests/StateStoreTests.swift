@@ -41,6 +41,50 @@ struct StateStoreTests {
         try queue.close()
     }
 
+    /// The write-ahead log counts as part of the store: were it to grow without bounds, samples would have to make room for it.
+    @Test func theWriteAheadLogStaysShortWhileSomebodyKeepsReading() throws {
+        let folder = TemporaryFolder()
+        let path = folder.path + "/state.sqlite"
+        let store = try StateStore(path: path)
+        var saved = StoredState()
+        /// The first complaint, or `nil`.
+        func save(_ count: Int) -> GatewayError? {
+            var complaint: GatewayError?
+            for _ in 0..<count {
+                var next = saved
+                next.epoch = 1
+                next.position += 1
+                for id in 1...50 as ClosedRange<UInt32> {
+                    next.streams[StreamID(rawValue: id), default: StoredState.Stream(descriptor: pump)].counts.polls = next.position
+                }
+                do throws(GatewayError) {
+                    try store.save(next, over: saved)
+                    _ = store.takeBytesWritten()
+                    saved = next
+                } catch {
+                    complaint = complaint ?? error
+                }
+            }
+            return complaint
+        }
+        #expect(save(20) == nil)
+        var configuration = Configuration()
+        configuration.allowsUnsafeTransactions = true
+        let reader = try DatabaseQueue(path: path, configuration: configuration)
+        try reader.inDatabase { database in
+            try database.beginTransaction(.deferred)
+            _ = try Int.fetchOne(database, sql: "SELECT count(*) FROM stream")
+        }
+        let complaint = save(400)
+        #expect(complaint?.code == .storageFailed && complaint?.message.contains("does a program keep it open") == true)
+        #expect(Files.size(path + "-wal") < 2 * HistorianConfiguration.databaseReserve)
+        try reader.inDatabase { try $0.rollback() }
+        #expect(save(20) == nil)
+        #expect(Files.size(path + "-wal") < HistorianConfiguration.databaseReserve)
+        try store.close()
+        #expect(try StateStore(path: path).load() == saved)
+    }
+
     @Test(arguments: [false, true]) func aStoreOfLayoutOneOpensAndItsLedgerBalances(hasLosses: Bool) async throws {
         let folder = TemporaryFolder()
         let disk = FaultyDisk()

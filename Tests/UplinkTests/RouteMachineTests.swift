@@ -66,6 +66,19 @@ import Testing
         #expect(long >= .seconds(32) && short <= .seconds(1))
         #expect(machine.failures == 1)
     }
+
+    @Test mutating func shortConnectionsOverWhichSomethingWentAreFollowedByShortWaits() {
+        var machine = RouteMachine(clusterCount: 1, backoff: Backoff(initial: .milliseconds(500), maximum: .seconds(30)))
+        func wait(_ action: RouteMachine.Action) -> Duration { if case .wait(let duration) = action { duration } else { .zero } }
+        for _ in 0..<10 { _ = machine.didFailToConnect(using: &generator) }
+        let wasSilent = wait(machine.didLoseConnection(after: .seconds(1), hasDelivered: true, wasSilent: true, using: &generator))
+        #expect(wasSilent >= .seconds(15), "one that answers no more is as bad as none")
+        for _ in 0..<10 {
+            let next = wait(machine.didLoseConnection(after: .seconds(1), hasDelivered: true, using: &generator))
+            #expect(next >= .seconds(2) && next <= RouteMachine.longestAfterDelivery, "two who push each other out must not do so at once")
+        }
+        #expect(wait(machine.didFailToConnect(using: &generator)) > .seconds(4), "and it grows again while none is reached")
+    }
 }
 
 @Suite struct TopicTemplateTests {

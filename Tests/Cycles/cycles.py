@@ -23,11 +23,12 @@ import time
 from pathlib import Path
 
 import checker
-from parts import HERE, Broker, Database, Disk, Plant, Process, Proxy, Trouble, wait_for
+from parts import HERE, Broker, Database, Disk, Plant, Process, Proxy, Trouble, has_connection, wait_for
 
 # Each kind with how long it lasts, in seconds, and whether the next cycle may begin before all has arrived. What the receiving side has to make up
 # for must be over before a broker dies: a broker that is killed loses what it had acknowledged and not passed on, and nothing
-# behind it can know. The gateway's own troubles may follow one another at any time.
+# behind it can know. So its subscriber is connected, and its queue empty, when that happens. The gateway's own troubles may follow
+# one another at any time.
 KINDS = {
     "gatewayKill": (0.0, 1.0, True),
     "cableCut": (0.5, 3.0, True),
@@ -189,6 +190,10 @@ class Run:
                 proxy.order(order)
 
         kind = plan.kind
+        if kind in ("brokerKill", "failover", "brokerForgets"):
+            for broker in self.brokers:
+                wait_for(f"the receiver's connection to {broker.name}", 30, lambda broker=broker: has_connection(self.receiver, broker.port))
+            self.until_arrived(time.time_ns())
         if kind == "gatewayKill":
             killed = self.gateway.kill()
             time.sleep(plan.seconds)

@@ -50,6 +50,20 @@ def listens(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def has_connection(process, port):
+    """Whether a process has a TCP connection to a local port."""
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if int(fields[2].rpartition(":")[2], 16) == port and fields[3] == "01":
+                inodes.add(f"socket:[{fields[9]}]")
+    try:
+        return any(os.readlink(file) in inodes for file in Path(f"/proc/{process.child.pid}/fd").iterdir())
+    except OSError:
+        return False
+
+
 class Process:
     """A program that may be killed and started again; everything it says goes to one file."""
 

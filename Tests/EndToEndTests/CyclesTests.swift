@@ -21,13 +21,12 @@ struct CyclesTests {
         "scenarios 02, 07 and 08: each sample is in the database once and in order, whatever broke on its way",
         .enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/victoria-metrics"), "victoria-metrics is not installed"))
     func cycles() async throws {
-        // Without kills of brokers: what one has acknowledged and neither handed on nor saved is gone with it, whoever sent it.
         let seed = seedOfThisRun() % 1_000_000
         let result = try await python(
             [
                 Checkout.root.appendingPathComponent("Tests/Cycles/cycles.py").path, "--indusedge", TestSite.program, "--cycles", "4",
                 "--seed", String(seed), "--clusters", "2",
-                "--kinds", "gatewayKill,cableCut,halfOpen,receiverKill,connectionReset,databaseStop",
+                "--kinds", "gatewayKill,cableCut,halfOpen,brokerKill,receiverKill,connectionReset,databaseStop",
             ], within: .seconds(240))
         #expect(result.status == 0, "\(result.lines.joined(separator: "\n")) \(result.errors)")
         let summary = try #require(result.lines.first { $0.hasPrefix("{") })

@@ -189,6 +189,11 @@ struct QueryRun {
         if report.damaged > 0 {
             Output.trouble("warning: \(exact)\(report.damaged) samples of these tags are damaged on disk: they are missing")
         }
+        if report.damagedSummaries > 0 {
+            Output.trouble(
+                "warning: summaries of older samples of these tags are damaged on disk in \(report.damagedSummaries) places: what they stood "
+                    + "for is missing")
+        }
         if report.givenUp > 0 {
             Output.trouble(
                 "warning: \(exact)\(report.givenUp) samples of these tags were given up when the disk refused them: they are missing")

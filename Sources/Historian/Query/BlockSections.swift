@@ -56,15 +56,18 @@ struct BlockSections: SectionSource {
                 }
                 if let slice = chunk.slice(for: request) { slices.append(slice) }
             case .summaries:
-                guard entry.newest >= request.times.lowerBound,
-                    let found = try reader.summaries(entry, only: Set(tags), lanes: &lanes)
-                else { continue }
+                guard entry.newest >= request.times.lowerBound else { continue }
+                guard let found = try reader.summaries(entry, only: Set(tags), lanes: &lanes) else {
+                    report.damagedSummaries &+= 1
+                    continue
+                }
                 let chosen = tags.map { found.tags[$0] }
                 for tag in chosen { report.thinned &+= UInt64(clamping: zip(tag.good, tag.bad).reduce(Int64(0)) { $0 &+ $1.0 &+ $1.1 }) }
                 summaries.append(
                     SummarySlice(stream: entry.stream, times: found.times, ends: found.ends, tags: chosen))
             }
         }
+        if segment.level > 0, reader?.index == nil { report.damagedSummaries &+= 1 }
         countMissing(counts)
         return slices
     }
@@ -84,7 +87,7 @@ struct BlockSections: SectionSource {
         }
         report.damaged &+= damaged
         // Where in the block is not known.
-        if damaged > 0 || report.givenUp > 0 { interruptedAt = newest }
+        if damaged > 0 || report.givenUp > 0 || report.damagedSummaries > 0 { interruptedAt = newest }
     }
 }
 

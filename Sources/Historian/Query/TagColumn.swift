@@ -136,14 +136,18 @@ package struct ReadReport: Sendable, Hashable {
     /// Thinned: known by their summaries only.
     package var thinned: UInt64 = 0
 
+    /// Pieces of blocks with summaries that are damaged; how many samples they stood for is not known any more.
+    package var damagedSummaries: UInt64 = 0
+
     package init() {}
 
-    package var isComplete: Bool { evicted == 0 && damaged == 0 && givenUp == 0 && thinned == 0 }
+    package var isComplete: Bool { evicted == 0 && damaged == 0 && givenUp == 0 && thinned == 0 && damagedSummaries == 0 }
 
     package static func += (left: inout ReadReport, right: ReadReport) {
         left.evicted &+= right.evicted
         left.damaged &+= right.damaged
         left.givenUp &+= right.givenUp
         left.thinned &+= right.thinned
+        left.damagedSummaries &+= right.damagedSummaries
     }
 }

@@ -19,12 +19,32 @@ package struct IngestMessage: Sendable {
     }
 }
 
+/// What a gateway told of its metrics, without values: names, aliases, types and units. Worth keeping over a restart, because they hold as long as
+/// the gateway runs, and cannot be asked for after that.
+package struct IngestBirth: Sendable, Equatable {
+    /// `group/node`.
+    package var node: String
+    /// The start of the gateway.
+    package var epoch: UInt32
+    package var topic: String
+    package var payload: [UInt8]
+
+    package init(node: String, epoch: UInt32, topic: String, payload: [UInt8]) {
+        self.node = node
+        self.epoch = epoch
+        self.topic = topic
+        self.payload = payload
+    }
+}
+
 /// What the decoder asks for beside writing samples.
 package struct IngestEffects: Sendable {
     /// Messages that nothing can be made of, and why: for the folder of what was set aside.
     package var refused: [(message: IngestMessage, reason: String)] = []
     /// What is to be published, at QoS 0, and at which broker.
     package var publications: [(topic: String, payload: [UInt8], source: Int)] = []
+    /// Births to be kept, with their brokers, before data that follows them is acknowledged.
+    package var births: [(birth: IngestBirth, source: Int)] = []
 
     package init() {}
 }
@@ -153,6 +173,17 @@ package struct IngestDecoder: Sendable {
         }
     }
 
+    /// Takes a birth that was kept from before.
+    package mutating func restore(_ birth: IngestBirth, source: Int) {
+        let message = IngestMessage(topic: birth.topic, payload: birth.payload, token: nil, source: source)
+        guard let topic = SparkplugTopic(birth.topic), let payload = try? SparkplugPayload(decoding: birth.payload) else { return }
+        let id = NodeID(topic, message)
+        guard var sender = try? sender(id) else { return }
+        // What cannot be taken now could not be taken then.
+        try? sender.birth(payload, device: topic.device, epoch: birth.epoch, catalog: &catalog)
+        senders[id] = sender
+    }
+
     /// Finishes a chunk: what its writer must know of names goes with it.
     package mutating func complete(_ chunk: inout SampleChunk) { chunk.additions = catalog.takeAdditions() }
 
@@ -256,13 +287,27 @@ extension IngestDecoder {
             defer { senders[id] = sender }
             try sender.birth(payload, device: topic.device, epoch: epoch, catalog: &catalog)
             // Our births repeat what data told already; those of others carry values of their own.
-            if epoch == nil { try foreignBirth(payload, message, topic, &sender, into: &chunk) }
+            if let epoch {
+                effects.births.append((Self.withoutValues(payload, id, epoch, message.topic), message.source))
+            } else {
+                try foreignBirth(payload, message, topic, &sender, into: &chunk)
+            }
             finish(message, &chunk)
         } catch {
             refuse(message, error.message, &effects)
             return
         }
         retry(id, at: now, into: &chunk, &effects)
+    }
+
+    private static func withoutValues(_ payload: SparkplugPayload, _ id: NodeID, _ epoch: UInt32, _ topic: String) -> IngestBirth {
+        let metrics = payload.metrics.map { metric in
+            SparkplugMetric(
+                name: metric.name, alias: metric.alias, datatype: metric.datatype, isNull: true,
+                properties: metric.properties.filter { $0.key == SparkplugProperty.unitKey })
+        }
+        return IngestBirth(
+            node: id.name, epoch: epoch, topic: topic, payload: SparkplugPayload(metrics: metrics, uuid: payload.uuid).encoded())
     }
 
     /// The values of another maker's birth are samples like any other.

@@ -42,6 +42,7 @@ package actor Receiver {
     private let status: IngestStatus
     private let logger: Logger
     private let inbox = Inbox()
+    private let births: BirthFolder?
     private var decoder: IngestDecoder
 
     private var links: [Link]
@@ -57,9 +58,10 @@ package actor Receiver {
     private var lastData: MonotonicInstant
     private var buffer = [UInt8](repeating: 0, count: 256 << 10)
 
+    /// What the folder has of births is known from the beginning; without a folder every birth is asked for after a restart.
     package init(
-        brokers: [BrokerSettings], decoder: IngestDecoder, writer: ChunkWriter, settings: Settings = Settings(), time: any TimeSource,
-        status: IngestStatus, logger: Logger
+        brokers: [BrokerSettings], decoder: IngestDecoder, writer: ChunkWriter, births: sending BirthFolder? = nil,
+        settings: Settings = Settings(), time: any TimeSource, status: IngestStatus, logger: Logger
     ) {
         self.brokers = brokers
         self.settings = settings
@@ -67,6 +69,13 @@ package actor Receiver {
         self.time = time
         self.status = status
         self.logger = logger
+        var decoder = decoder
+        if let births {
+            for (index, broker) in brokers.enumerated() {
+                for birth in births.births(broker: broker.name) { decoder.restore(birth, source: index) }
+            }
+        }
+        self.births = births
         self.decoder = decoder
         let now = time.now
         links = brokers.map { Link($0, at: now) }
@@ -264,6 +273,7 @@ package actor Receiver {
     }
 
     private func carryOut(_ effects: IngestEffects) {
+        for (birth, source) in effects.births { births?.keep(birth, broker: brokers[source].name) }
         for refusal in effects.refused {
             chunk.refused.append(refusal)
             if let token = refusal.message.token { chunk.messages.append(token) }
@@ -289,6 +299,7 @@ package actor Receiver {
         for index in links.indices {
             let due = links[index].acknowledgements()
             guard due.count > 0 else { continue }
+            births?.synchronize()
             send(due.bytes, to: index)
             status.acknowledged(due.count)
         }

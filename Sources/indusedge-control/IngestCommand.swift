@@ -83,7 +83,7 @@ struct IngestCommand: AsyncParsableCommand {
     @Option(help: "PEM file of its private key.")
     var databaseKey: String?
 
-    @Option(help: "The folder for what the database refuses, and for messages that nothing can be made of.")
+    @Option(help: "The folder for what the database refuses, for messages that nothing can be made of, and for births over a restart.")
     var setAside: String
 
     @Option(help: "How large that folder may become, in bytes.")
@@ -155,7 +155,8 @@ struct IngestCommand: AsyncParsableCommand {
         var settings = Receiver.Settings()
         settings.idleTimeout = untilIdle.map { .milliseconds(Int64($0 * 1000)) }
         let receiver = Receiver(
-            brokers: brokers, decoder: decoder, writer: writer, settings: settings, time: time, status: status, logger: logger)
+            brokers: brokers, decoder: decoder, writer: writer, births: try BirthFolder(setAside + "/births", logger: logger),
+            settings: settings, time: time, status: status, logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 try await writer.prepare()

@@ -1,6 +1,6 @@
 # Every command of the project. `make` alone explains them.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo check bench bench-modbus bench-log bench-uplink uplink-cycles fuzz check-arm64 torture schema format clean
+.PHONY: help setup build demo check bench bench-modbus bench-log bench-uplink control uplink-cycles fuzz check-arm64 torture schema format clean
 
 # Debug products and tests are built in .build, release products in .build-release: neither disturbs the other.
 RELEASE := -c release --scratch-path .build-release --explicit-target-dependency-import-check error
@@ -59,9 +59,12 @@ bench-uplink: ## Measure the way up: drain of a day's backlog beside live data, 
 # SEED=7 plays the same cycles again, CYCLE=12 its twelfth alone; further options in CYCLES_OPTIONS (Tests/Cycles/cycles.py --help).
 # CYCLES_RECEIVER= (empty) takes a receiving end that shares no code with ours.
 CYCLES_RECEIVER = --control .build-release/release/indusedge-control --payload sparkplugB
-uplink-cycles: build ## Break everything between devices and database, and look whether each sample arrives once (CYCLES=200)
-	@scripts/setup.sh --peers
+control: ## Build the receiving end, indusedge-control (release)
+	@scripts/setup.sh
 	swift build $(RELEASE) --product indusedge-control
+
+uplink-cycles: build control ## Break everything between devices and database, and look whether each sample arrives once (CYCLES=200)
+	@scripts/setup.sh --peers
 	@.venv/bin/python Tests/Cycles/cycles.py --indusedge .build-release/release/indusedge $(CYCLES_RECEIVER) --cycles $(or $(CYCLES),200) $(if $(SEED),--seed $(SEED)) $(if $(CYCLE),--cycle $(CYCLE)) $(CYCLES_OPTIONS)
 
 fuzz: ## Fuzz the decoders with the address sanitizer (FUZZ_SECONDS=60 each, FUZZ="ColumnTexts" picks)

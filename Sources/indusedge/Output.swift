@@ -77,10 +77,10 @@ func reportingErrors(_ work: () async throws -> Void) async throws {
     }
 }
 
-/// Loads a site and its definitions; prints every problem, and throws when there are errors among them.
-func loadSite(_ files: [String]) throws -> Site {
+/// Loads a site and its definitions; prints every problem, or errors only, and throws when there are errors among them.
+func loadSite(_ files: [String], tellsWarnings: Bool = true) throws -> Site {
     let loaded = ConfigurationLoader().load(files: files, environment: ProcessInfo.processInfo.environment)
-    for diagnostic in loaded.diagnostics { Output.trouble(diagnostic.description) }
+    for diagnostic in loaded.diagnostics where tellsWarnings || diagnostic.severity == .error { Output.trouble(diagnostic.description) }
     guard !loaded.hasErrors else { throw ExitCode.failure }
     guard let site = loaded.site else {
         Output.trouble("error: no Site document in \(files.joined(separator: ", ")); a document with 'kind: Site' is needed here")
@@ -89,11 +89,12 @@ func loadSite(_ files: [String]) throws -> Site {
     return site
 }
 
-/// The folder of a store: the argument itself when it is a folder, else the log path of the site file it names.
+/// The folder of a store: the argument itself when it is a folder, else the log path of the site file it names. Warnings about that file are for
+/// whoever checks or runs it.
 func storeFolder(_ argument: String) throws -> String {
     var isFolder: ObjCBool = false
     if FileManager.default.fileExists(atPath: argument, isDirectory: &isFolder), isFolder.boolValue { return argument }
-    if argument.hasSuffix(".yaml") || argument.hasSuffix(".yml") { return try loadSite([argument]).log.path }
+    if argument.hasSuffix(".yaml") || argument.hasSuffix(".yml") { return try loadSite([argument], tellsWarnings: false).log.path }
     Output.trouble("error: \(argument) is neither the folder of a store nor a site file (.yaml)")
     throw ExitCode.failure
 }

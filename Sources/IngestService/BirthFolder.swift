@@ -26,6 +26,7 @@ package final class BirthFolder {
         /// What each topic told last.
         var told: [String: Data] = [:]
         var linesWritten = 0
+        /// Open from the first line that is not synchronized until it is: gateways are more than a process may have files open.
         var file: FileHandle?
     }
 
@@ -130,7 +131,16 @@ package final class BirthFolder {
     package func synchronize() {
         guard !unsynchronized.isEmpty else { return }
         for key in unsynchronized {
-            for start in starts[key] ?? [] { do { try start.file?.synchronize() } catch { complain("\(error)") } }
+            for place in starts[key]?.indices ?? 0..<0 {
+                guard let file = starts[key]?[place].file else { continue }
+                do {
+                    try file.synchronize()
+                    try file.close()
+                } catch {
+                    complain("\(error)")
+                }
+                starts[key]?[place].file = nil
+            }
         }
         unsynchronized = []
     }
@@ -145,7 +155,9 @@ package final class BirthFolder {
     }
 
     private func line(_ topic: String, _ payload: Data, _ start: Start, _ key: Key) throws -> Data {
-        var data = try JSONEncoder().encode(Line(broker: key.broker, node: key.node, epoch: start.epoch, topic: topic, payload: payload))
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        var data = try encoder.encode(Line(broker: key.broker, node: key.node, epoch: start.epoch, topic: topic, payload: payload))
         data.append(10)
         return data
     }

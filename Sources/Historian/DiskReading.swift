@@ -27,12 +27,13 @@ actor DiskReading {
     func entries(for cursor: Int, _ lane: LogLane, _ positions: PositionRange, segments: [Segment], atMost limit: Int) throws(GatewayError)
         -> [LogEntry]
     {
-        let read = try items(for: Reader(cursor: cursor, lane: lane), positions, segments: segments, atMost: limit)
+        guard let read = try items(for: Reader(cursor: cursor, lane: lane), positions, segments: segments, atMost: limit) else { return [] }
         return core.state.withLock { $0.deliver(read, to: cursor, lane, after: positions.after) }
     }
 
-    /// With how far the reader has come: it may have come further than the last entry, over positions that hold nothing.
-    private func items(for reader: Reader, _ positions: PositionRange, segments: [Segment], atMost limit: Int) throws(GatewayError) -> Read
+    /// With how far the reader has come: it may have come further than the last entry, over positions that hold nothing. `nil` where the segments
+    /// have changed meanwhile.
+    private func items(for reader: Reader, _ positions: PositionRange, segments: [Segment], atMost limit: Int) throws(GatewayError) -> Read?
     {
         guard let segment = segments.first(where: { $0.end > positions.after }) else {
             // The catalogue or the whole journal was lost: nothing is left to read before the memory begins.
@@ -73,7 +74,7 @@ actor DiskReading {
                 read.items.append((entry.last, .batch(batch)))
             case .loss(let loss): read.items.append((entry.last, .gap(loss.tallies)))
             case .hole:
-                let missing = try missing(in: segment, beyond: entry, to: reader.cursor, after: read.items)
+                guard let missing = try missing(in: segment, beyond: entry, to: reader.cursor, after: read.items) else { return nil }
                 if !missing.isEmpty { read.items.append((entry.last, .gap(missing))) }
             }
         }
@@ -90,15 +91,21 @@ actor DiskReading {
     }
 
     /// What a hole stands for: all that is due to the cursor in this segment and cannot be read any more, by either lane. Told of at the first hole
-    /// that the cursor comes by; later holes stand for nothing more.
+    /// that the cursor comes by; later holes stand for nothing more. `nil`: another segment that had to be looked into was sealed, removed or lost meanwhile.
     private func missing(
         in segment: Segment, beyond hole: SegmentEntry, to cursor: Int, after items: [(position: UInt64, content: Read.Content)]
-    ) throws(GatewayError) -> StreamTallies {
+    ) throws(GatewayError) -> StreamTallies? {
         let (pending, tagCounts) = core.state.withLock { state in
             (state.pendingCount(of: state.cursors[cursor], isGivenTaken: true), state.tagCounts)
         }
-        let contents = { (segment: Segment) throws(GatewayError) in
-            try SegmentWalk.contents(of: segment, journal: self.core.journal, catalogue: self.core.descriptor)
+        var gone: Segment?
+        func contents(_ segment: Segment) throws(GatewayError) -> [SegmentWalk.Content] {
+            do throws(GatewayError) {
+                return try SegmentWalk.contents(of: segment, journal: core.journal, catalogue: core.descriptor)
+            } catch {
+                if error.code == .notFound { gone = segment }
+                throw error
+            }
         }
         var met = StreamTallies()
         for item in items {
@@ -108,10 +115,21 @@ actor DiskReading {
             case .gap(let tallies): met += tallies
             }
         }
-        let here = try contents(segment)
-        for entry in here where entry.last > hole.last && !pending.taken.contains(entry.last) { met += entry.tallies }
-        met += pending.remembered(in: segment, here, beyond: hole.last)
-        return try pending.due(in: segment, contents).subtracting(met)
+        do throws(GatewayError) {
+            let here = try contents(segment)
+            for entry in here where entry.last > hole.last && !pending.taken.contains(entry.last) { met += entry.tallies }
+            met += pending.remembered(in: segment, here, beyond: hole.last)
+            return try pending.due(in: segment, contents).subtracting(met)
+        } catch {
+            guard let gone else { throw error }
+            // The log takes a file from its list before it takes it from the disk: one that is listed was taken by somebody else.
+            core.state.withLock { state in
+                for index in state.segments.indices where state.segments[index].fileName == gone.fileName {
+                    state.segments[index].isMissing = true
+                }
+            }
+            return nil
+        }
     }
 
     func close(_ cursor: Int) { for lane in LogLane.allCases { walks[Reader(cursor: cursor, lane: lane)] = nil } }

@@ -106,6 +106,37 @@ struct LaneTests {
         try await log.close()
     }
 
+    /// To tell what is lost with one file, the reader looks into another, which is gone, too.
+    @Test func twoFilesThatAreGoneAreTwoGaps() async throws {
+        let folder = TemporaryFolder()
+        var log = try openLog(folder)
+        let stream = try log.register(pump)
+        for number in 0..<40 { log.append(pumpBatch(stream, number)) }
+        try await log.close()
+        log = try openLog(folder)
+        let cursor = try log.cursor(named: "route/a", from: .oldest)
+        for number in 40..<50 { log.append(pumpBatch(stream, number)) }
+        #expect(cursor.beginLiveLane())
+        for number in 50..<60 { log.append(pumpBatch(stream, number)) }
+        let live = try await read(5, .live, cursor)
+        cursor.acknowledge(.live, through: try #require(live.last).position)
+        try await log.close()
+        log = try await reopened(folder)
+        let again = try log.cursor(named: "route/a", from: .oldest)
+        #expect(folder.segments.count == 2)
+        for file in folder.segments { try Files.remove(file) }
+        var gap: UInt64 = 0
+        // The ledger, too, would find out that files are gone: the reader comes first.
+        repeat {
+            let entries = try await again.read(atMost: 100)
+            for case .gap(let samples) in entries.map(\.content) { gap += samples }
+            if let last = entries.last { again.acknowledge(through: last.position) }
+        } while try await log.ledger().total.cursors.first?.pending != 0
+        #expect(gap == 55 * 3)
+        #expect(try await log.ledger().imbalances == [])
+        try await log.close()
+    }
+
     @Test func whatIsSentLiveWaitedForNoOutage() async throws {
         let folder = TemporaryFolder()
         let log = try openLog(folder)

@@ -92,7 +92,9 @@ package final class Historian: TelemetryLog {
             metadata: [
                 "folder": "\(configuration.folder)", "torn_bytes": "\(report.tornBytes)", "torn_records": "\(report.tornRecords)",
                 "damaged_bytes": "\(report.damagedBytes)", "missing_segments": .array(report.missingSegments.map { .string($0) }),
-                "set_aside": .dictionary(report.setAside.mapValues { .string($0) }), "catalogue_rebuilt": "\(report.catalogueRebuilt)",
+                "set_aside": .dictionary(report.setAside.mapValues { .string($0) }),
+                "unfinished": .array(report.unfinished.map { .string($0) }),
+                "catalogue_rebuilt": "\(report.catalogueRebuilt)",
             ])
     }
 

@@ -10,6 +10,8 @@ package struct RecoveryReport: Sendable, Hashable {
     package var damagedBytes = 0
     /// Files set aside, with the reason.
     package var setAside: [String: String] = [:]
+    /// Newest files that were begun and got no header, so that nothing can have been confirmed in them: removed.
+    package var unfinished: [String] = []
     /// Segments that the catalogue knows and the journal has not.
     package var missingSegments: [String] = []
     /// The catalogue was lost or damaged and was made again from the journal.
@@ -25,11 +27,14 @@ package struct RecoveryReport: Sendable, Hashable {
         tornRecords += other.tornRecords
         damagedBytes += other.damagedBytes
         setAside.merge(other.setAside) { $1 }
+        unfinished += other.unfinished
         missingSegments += other.missingSegments
         replayedRecords += other.replayedRecords
     }
 
-    package var isClean: Bool { tornBytes == 0 && damagedBytes == 0 && setAside.isEmpty && missingSegments.isEmpty && !catalogueRebuilt }
+    package var isClean: Bool {
+        tornBytes == 0 && damagedBytes == 0 && setAside.isEmpty && unfinished.isEmpty && missingSegments.isEmpty && !catalogueRebuilt
+    }
 }
 
 /// Brings the state of a store up to date with its journal, without changing a file: what has to be changed is listed.
@@ -63,7 +68,7 @@ struct Recovery {
         state = stored ?? StoredState()
         counted = state.position
         self.journal = journal
-        let files = try readHeaders()
+        let files = try readHeaders(newestKnown: stored?.segments.last?.number ?? (stored == nil ? .max : 0))
         if stored == nil { state.epoch = 0 }
         if stored == nil || files.contains(where: { file in file.rank > 0 && !state.segments.contains { file.isNamed(by: $0) } }) {
             // The catalogue's own file, then: blocks do not describe their streams.
@@ -117,7 +122,8 @@ struct Recovery {
         func overlaps(_ other: LogFile) -> Bool { firstNumber <= other.number && other.firstNumber <= number }
     }
 
-    private mutating func readHeaders() throws(GatewayError) -> [LogFile] {
+    /// `newestKnown` is the number of the newest segment that the catalogue knows; the highest number there is where it knows nothing any more.
+    private mutating func readHeaders(newestKnown: UInt64) throws(GatewayError) -> [LogFile] {
         guard Files.exists(journal) else { return [] }
         var files: [LogFile] = []
         for name in try Files.names(in: journal) {
@@ -139,6 +145,10 @@ struct Recovery {
                     .unsupported, resource: "log \(path)", operation: "open",
                     "the file has format version \(version), but this program knows segments up to version \(JournalFormat.version) and blocks "
                         + "up to version \(BlockFormat.version): install a newer one; nothing was changed")
+            case .failure(.damaged) where number > newestKnown && Files.isFile(path) && Files.size(path) < JournalFormat.segmentHeaderBytes:
+                // A process ended between making the file and writing its first bytes.
+                repairs.append(.remove(path: path))
+                report.unfinished.append(name)
             case .failure(.damaged(let reason)): setAside(path, name, reason)
             }
         }

@@ -133,6 +133,16 @@ struct DamageTests {
         #expect(try Files.names(in: folder.journal).contains { $0.hasSuffix(".segment.damaged") })
     }
 
+    @Test(arguments: [0, 47]) func aNewestFileWithoutAHeaderIsTakenAway(bytes: Int) async throws {
+        let (folder, path, whole) = try await store(10)
+        let newest = folder.journal + "/000000000002.segment"
+        try writeBytes(Array(whole[..<bytes]), to: newest)
+        let result = try await outcome(folder)
+        #expect(result.batches.count == 10 && result.gap == 0)
+        #expect(result.report.unfinished == ["000000000002.segment"] && result.report.setAside.isEmpty && !result.report.isClean)
+        #expect(!Files.exists(newest + ".damaged") && Files.exists(path))
+    }
+
     @Test func aMissingSegmentIsAGap() async throws {
         let (folder, path, _) = try await store(10)
         try Files.remove(path)

@@ -70,6 +70,9 @@ struct Allowance {
     /// What no commit confirmed may have come to the disk in any order: the tail of a file has holes, or the file no head. What a start
     /// before adopted, and a disk that was full could not confirm, is a gap then.
     var tornTails = false
+    /// Somebody took files away while they were written. What went into them since the state was saved last is gone uncounted, though later batches
+    /// tell that it was there.
+    var filesTaken = false
     /// A file that was begun and could not be taken back may be left, without a head.
     var unfinishedFiles = false
     /// The report of the recovery may tell of anything.
@@ -227,7 +230,7 @@ struct TortureOracle {
     private func bounds(_ contents: Contents, _ testimony: Testimony, _ allowance: Allowance) -> (certain: [BatchKey], possible: [BatchKey])
     {
         var seen = testimony.confirmed
-        if allowance.tornTails { return (expected(seen), expected(testimony.appended)) }
+        if allowance.tornTails || allowance.filesTaken { return (expected(seen), expected(testimony.appended)) }
         for key in contents.positions.keys {
             var counts = seen[key.epoch] ?? TortureSamples.descriptors.map { _ in 0 }
             counts[key.kind] = max(counts[key.kind], key.sequence + 1)

@@ -120,6 +120,7 @@ struct TortureRound {
         allowance.repairs = hasDamage || plan.trouble == .folderRemoved
         allowance.databaseLost = isDatabaseLost
         allowance.tornTails = isPowerCut
+        allowance.filesTaken = plan.trouble == .folderRemoved
         allowance.unfinishedFiles = isPowerCut || plan.hasRefusals
         let contents = try await TortureOracle(
             folder: folder, samples: samples, diskLimit: plan.diskLimit, isThinning: plan.isThinning

@@ -70,6 +70,8 @@ struct Allowance {
     /// What no commit confirmed may have come to the disk in any order: the tail of a file has holes, or the file no head. What a start
     /// before adopted, and a disk that was full could not confirm, is a gap then.
     var tornTails = false
+    /// What was adopted from a process that had ended could not be synchronized, for want of room, before the power went.
+    var adoptionsLost = false
     /// Somebody took files away while they were written. What went into them since the state was saved last is gone uncounted, though later batches
     /// tell that it was there.
     var filesTaken = false
@@ -134,6 +136,7 @@ struct TortureOracle {
             var report = log.recovery
             if allowance.unfinishedFiles { report.setAside = [:] }
             if allowance.tornTails { report.damagedBytes = 0 }
+            if allowance.adoptionsLost { report.missingSegments = [] }
             if report.damagedBytes > 0 || !report.setAside.isEmpty || !report.missingSegments.isEmpty || report.catalogueRebuilt {
                 throw TortureFailure("the store was damaged: \(report)")
             }

@@ -120,6 +120,7 @@ struct TortureRound {
         allowance.repairs = hasDamage || plan.trouble == .folderRemoved
         allowance.databaseLost = isDatabaseLost
         allowance.tornTails = isPowerCut
+        allowance.adoptionsLost = isPowerCut && plan.hasRefusals
         allowance.filesTaken = plan.trouble == .folderRemoved
         allowance.unfinishedFiles = isPowerCut || plan.hasRefusals
         let contents = try await TortureOracle(

@@ -145,8 +145,10 @@ struct Recovery {
                     .unsupported, resource: "log \(path)", operation: "open",
                     "the file has format version \(version), but this program knows segments up to version \(JournalFormat.version) and blocks "
                         + "up to version \(BlockFormat.version): install a newer one; nothing was changed")
-            case .failure(.damaged) where number > newestKnown && Files.isFile(path) && Files.size(path) < JournalFormat.segmentHeaderBytes:
-                // A process ended between making the file and writing its first bytes.
+            case .failure(.damaged)
+            where Segment.number(fileName: name) != nil && number > newestKnown && Files.isFile(path)
+                && Files.size(path) < JournalFormat.segmentHeaderBytes:
+                // A process ended between making the file and writing its first bytes. Blocks get their name when they are whole.
                 repairs.append(.remove(path: path))
                 report.unfinished.append(name)
             case .failure(.damaged(let reason)): setAside(path, name, reason)

@@ -133,9 +133,16 @@ final class RunningRoute: Sendable {
     }
 
     /// The newest error with its causes, once there is one.
+    ///
+    /// The status forgets an error when the route is connected again, which may be sooner than a busy machine looks here; the log keeps it.
     func trouble() async throws -> String {
-        try await until("an error") { !$0.lastError.isEmpty }
-        return status.lastError.joined(separator: "\n")
+        var found = ""
+        try await until("an error") { status in
+            let logged = records.all.last { $0.text.hasPrefix("not connected") }?.text
+            found = status.lastError.isEmpty ? logged ?? "" : status.lastError.joined(separator: "\n")
+            return !found.isEmpty
+        }
+        return found
     }
 }
 

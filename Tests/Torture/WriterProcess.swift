@@ -12,7 +12,7 @@ final class WriterProcess: Sendable {
     }
     private let state = Mutex(State())
 
-    /// Longest time a writer may take until it has ended by itself.
+    /// Longest time a writer may tell nothing new and yet not end. A busy machine makes it slow, and slow is not stuck.
     private static let patience = Duration.seconds(120)
 
     init(_ plan: WriterPlan, through wrapper: [String] = []) throws {
@@ -92,12 +92,15 @@ final class WriterProcess: Sendable {
 
     /// Everything it told, after its end. Throws when it ended by a signal that nobody here sent.
     func ended() async throws -> [ProgressLine] {
-        let deadline = ContinuousClock.now + WriterProcess.patience
+        var (told, deadline) = (0, ContinuousClock.now + WriterProcess.patience)
         while !hasEnded {
-            if ContinuousClock.now > deadline {
+            let now = ContinuousClock.now
+            let lines = lines.count
+            if lines > told { (told, deadline) = (lines, now + WriterProcess.patience) }
+            if now > deadline {
                 kill()
                 _ = Glibc.kill(process, SIGKILL)
-                throw TortureFailure("the writer has not ended after \(WriterProcess.patience)")
+                throw TortureFailure("the writer has neither ended nor told anything new for \(WriterProcess.patience)")
             }
             try await Task.sleep(for: .milliseconds(1))
         }

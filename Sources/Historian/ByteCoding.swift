@@ -42,9 +42,12 @@ extension [UInt8] {
 
     /// Appends a byte count in 16 bits, then UTF-8, cut where it would be longer than 65,535 bytes.
     mutating func append(text: String) {
-        let utf8 = text.utf8.prefix(Int(UInt16.max))
-        append(littleEndian: UInt16(utf8.count))
-        append(contentsOf: utf8)
+        var text = text
+        text.withUTF8 { utf8 in
+            let count = Swift.min(utf8.count, Int(UInt16.max))
+            append(littleEndian: UInt16(count))
+            append(contentsOf: UnsafeBufferPointer(rebasing: utf8[..<count]))
+        }
     }
 }
 

@@ -16,6 +16,8 @@ actor Committer {
     private var writer: SegmentWriter?
     private var nextNumber: UInt64
     private var buffer: [UInt8] = []
+    /// Encoded once: each segment begins with those of all its streams, which took 15 to 20 ms of a commit for 100,000 tags. One of each stream.
+    private var descriptions: [StreamID: [UInt8]] = [:]
     private var saved: StoredState
     private var snapshotDue: MonotonicInstant
     private var isFailing = false
@@ -180,7 +182,7 @@ actor Committer {
         for entry in entries {
             writer.encode(statements, through: entry.last, into: &buffer)
             writer.encode(
-                entry, into: &buffer, descriptor: { core.descriptor(of: $0) }, tagCount: { tagCounts[Int($0.rawValue)] })
+                entry, into: &buffer, description: { description(of: $0) }, tagCount: { tagCounts[Int($0.rawValue)] })
         }
         try makeRoom(for: buffer.count)
         let firstPage = writer.bytes / Committer.pageBytes
@@ -192,6 +194,16 @@ actor Committer {
         let count = buffer.count
         if buffer.capacity > 4 * Committer.bufferBytes { buffer = [] }
         return count
+    }
+
+    /// The record that says what a stream is; what a stream is never changes.
+    private func description(of stream: StreamID) -> [UInt8]? {
+        if let known = descriptions[stream] { return known }
+        guard let descriptor = core.descriptor(of: stream) else { return nil }
+        var record: [UInt8] = []
+        JournalRecord.descriptor(stream, descriptor).encode(into: &record)
+        descriptions[stream] = record
+        return record
     }
 
     private func open(from base: UInt64) throws(GatewayError) -> SegmentWriter {

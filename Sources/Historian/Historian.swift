@@ -33,7 +33,7 @@ package final class Historian: TelemetryLog {
         var state = opening.recovery.state
         let runs = state.runs
         if opening.refusal == nil {
-            state.epoch = Historian.nextEpoch(opening, at: time.utc)
+            state.epoch = Historian.nextEpoch(opening, at: time.utc, boot: configuration.boot)
             state.runs = runs.appending(ProcessRun(epoch: state.epoch, opened: time.utc))
             do throws(GatewayError) {
                 try opening.access.save(state, over: stored)
@@ -42,7 +42,7 @@ package final class Historian: TelemetryLog {
             }
         }
         if opening.refusal != nil {
-            state.epoch = max(opening.recovery.state.epoch + 1, opening.notedEpoch + 1, Historian.provisionalEpoch(at: time.utc))
+            state.epoch = Historian.nextEpoch(opening, at: time.utc, boot: configuration.boot)
             state.runs = runs.appending(ProcessRun(epoch: state.epoch, opened: time.utc))
         }
         opening.access.note(epoch: state.epoch)
@@ -63,20 +63,34 @@ package final class Historian: TelemetryLog {
 
     /// Epochs passed over when the database was lost: it may have known some of which the journal holds nothing.
     private static let epochsSkippedAfterLoss: UInt32 = 1000
+    /// How far the first epoch of a new store may be beyond the clock.
+    private static let epochSpread: UInt32 = 4096
+    /// A clock that is wrong by a century must not use up the numbers: in the year 2054 they begin to count on by one.
+    private static let epochByClockMax: UInt32 = 1 << 30
 
-    private static func nextEpoch(_ opening: StoreAccess.Opening, at utc: Timestamp) -> UInt32 {
-        if opening.stored != nil { return max(opening.recovery.state.epoch, opening.notedEpoch) + 1 }
+    /// The number of this start: seconds since 2020, and more than any start before that the store knows of.
+    ///
+    /// The clock is in it for what the store does not know: that a disk was replaced, or an old image restored, under the gateway's name. Whoever
+    /// receives would take the new samples for duplicates of those that had the same numbers.
+    private static func nextEpoch(_ opening: StoreAccess.Opening, at utc: Timestamp, boot: BootID) -> UInt32 {
         let last = max(opening.recovery.state.epoch, opening.notedEpoch)
-        if last == 0, !opening.hadStore { return 1 }
-        // One of the starts that nothing tells of may have had a provisional epoch.
-        return max(last + epochsSkippedAfterLoss, provisionalEpoch(at: utc) + 1)
+        let isNew = opening.stored == nil && last == 0 && !opening.hadStore
+        // Boxes out of one image begin with the same time while nobody has set their clocks; no two boots have the same number.
+        let bootNumber = UInt32(truncatingIfNeeded: boot.low)
+        var clock: UInt32 = 0
+        if utc >= ClockDiscipline.plausibleFrom {
+            clock = seconds(at: utc) + (isNew ? bootNumber % epochSpread : 0)
+        } else if isNew || opening.refusal != nil {
+            clock = epochByClockMax + bootNumber % (epochByClockMax / 2)
+        }
+        // On a full disk it cannot be written down, and the next start, which may come within the second, has at least the next number.
+        if opening.refusal != nil { return max(last + 1, clock) }
+        return max(last + (opening.stored != nil || isNew ? 1 : epochsSkippedAfterLoss), clock + 1)
     }
 
-    /// The least number of a start that cannot be written down: it must not be given again, should the process end before there is room.
     /// Seconds since 2020.
-    private static func provisionalEpoch(at utc: Timestamp) -> UInt32 {
-        // A clock that is wrong by a century must not use up the numbers.
-        min(UInt32.max / 4, UInt32(clamping: utc.nanoseconds / 1_000_000_000 - 1_577_836_800))
+    private static func seconds(at utc: Timestamp) -> UInt32 {
+        min(epochByClockMax, UInt32(clamping: utc.nanoseconds / 1_000_000_000 - 1_577_836_800))
     }
 
     private static func log(_ opening: StoreAccess.Opening, configuration: HistorianConfiguration, logger: Logger) {

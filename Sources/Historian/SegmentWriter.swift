@@ -61,21 +61,21 @@ final class SegmentWriter {
         }
     }
 
-    /// Appends an entry's records to `buffer`, its stream's descriptor first where the segment has none yet.
+    /// Appends an entry's records to `buffer`, its stream's description (the record of its descriptor) first where the segment has none yet.
     func encode(
-        _ entry: MemoryTail.Entry, into buffer: inout [UInt8], descriptor: (StreamID) -> StreamDescriptor?, tagCount: (StreamID) -> Int
+        _ entry: MemoryTail.Entry, into buffer: inout [UInt8], description: (StreamID) -> [UInt8]?, tagCount: (StreamID) -> Int
     ) {
         switch entry.content {
         case .batch(let batch):
-            if described.insert(batch.stream).inserted, let descriptor = descriptor(batch.stream) {
-                JournalRecord.descriptor(batch.stream, descriptor).encode(into: &buffer)
+            if described.insert(batch.stream).inserted, let description = description(batch.stream) {
+                buffer.append(contentsOf: description)
             }
             JournalRecord.encode(batch, at: entry.last, into: &buffer)
             written.tallies[batch.stream, default: Tally()].add(presence: batch.presence, tagCount: tagCount(batch.stream))
             written.include(time: batch.time)
         case .loss(let loss):
             for stream in loss.counts.keys.sorted() where described.insert(stream).inserted {
-                if let descriptor = descriptor(stream) { JournalRecord.descriptor(stream, descriptor).encode(into: &buffer) }
+                if let description = description(stream) { buffer.append(contentsOf: description) }
             }
             JournalRecord.loss(loss).encode(into: &buffer)
             written.tallies += loss.tallies

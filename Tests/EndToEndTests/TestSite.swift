@@ -105,6 +105,13 @@ final class TestSite {
     }
 }
 
+extension ForeignProcess {
+    /// Waits for the first message of a later start of the gateway.
+    func epoch(after earlier: Int) async throws -> Int {
+        Message(try await line { Message($0).map { $0.epoch > earlier } == true })?.epoch ?? earlier
+    }
+}
+
 /// One JSON message of the route, as the foreign subscriber printed it.
 struct Message {
     let topic: String

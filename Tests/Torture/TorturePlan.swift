@@ -13,6 +13,8 @@ struct WriterPlan: Codable {
     var samplesSeed: UInt64
     /// Of the work: another one for each run.
     var workSeed: UInt64
+    /// The second of the round in which it begins.
+    var clock: Int64
     var diskLimit: Int
     var memoryTailBytes: Int
     var usesUnreliableDisk = false
@@ -47,6 +49,7 @@ struct TorturePlan {
     let isThinning: Bool
     let isShort: Bool
     var random: SeededGenerator
+    private var clock: Int64 = 0
 
     /// `isShort` is for checks that must not take long: the same troubles with fewer runs of less work.
     init(seed: UInt64, round: Int, trouble chosen: Trouble?, isShort: Bool = false) {
@@ -64,9 +67,16 @@ struct TorturePlan {
         isThinning = isHeavy && Bool.random(using: &random)
     }
 
+    /// The second of the round for the next start: later than those before.
+    mutating func nextStart() -> Int64 {
+        clock += 4
+        return clock
+    }
+
     mutating func writer(folder: String) -> WriterPlan {
         var plan = WriterPlan(
-            folder: folder, samplesSeed: seed &+ UInt64(round) &* 7919, workSeed: random.next(), diskLimit: diskLimit,
+            folder: folder, samplesSeed: seed &+ UInt64(round) &* 7919, workSeed: random.next(), clock: nextStart(),
+            diskLimit: diskLimit,
             memoryTailBytes: hasSmallMemory ? 128 << 10 : 32 << 20, bursts: isHeavy ? 400 : isShort ? 50 : 150, isHeavy: isHeavy)
         plan.isThinning = isThinning
         switch trouble {

@@ -124,7 +124,7 @@ struct TortureRound {
         allowance.filesTaken = plan.trouble == .folderRemoved
         allowance.unfinishedFiles = isPowerCut || plan.hasRefusals
         let contents = try await TortureOracle(
-            folder: folder, samples: samples, diskLimit: plan.diskLimit, isThinning: plan.isThinning
+            folder: folder, samples: samples, diskLimit: plan.diskLimit, clock: plan.nextStart(), isThinning: plan.isThinning
         )
         .judge(&testimony, allowance)
         isDatabaseLost = false

@@ -38,7 +38,8 @@ struct TortureSamples {
             milliseconds =
                 1_700_000_000_000 + Int64(epoch % 4096) * 200_000_000 + Int64(sequence) * 7000 + Int64.random(in: 0..<7000, using: &random)
         } else {
-            milliseconds = 1_700_000_000_000 + Int64(epoch) * 100_000 + Int64(sequence) * 100 + Int64.random(in: -150...150, using: &random)
+            milliseconds =
+                1_700_000_000_000 + Int64(epoch % 4096) * 100_000 + Int64(sequence) * 100 + Int64.random(in: -150...150, using: &random)
         }
         var batch = SampleBatch(stream: stream, descriptor: descriptor, time: Timestamp(milliseconds: milliseconds), status: .good)
         batch.epoch = epoch

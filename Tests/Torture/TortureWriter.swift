@@ -12,14 +12,19 @@ internal import TestKit
 #endif
 
 /// A wall clock that someone keeps setting; the monotonic one runs on.
+///
+/// It stands still in between, so that the numbers of the starts, and with them the samples, are the same when a round is played again.
 final class SteppingTime: TimeSource {
     private let system = SystemTime()
-    private let offset = Mutex(Int64(0))
+    private let wall: Mutex<Int64>
 
-    var utc: Timestamp { Timestamp(nanoseconds: system.utc.nanoseconds &+ offset.withLock { $0 }) }
+    /// A second of the round; its first is a multiple of 65,536 seconds after 2020.
+    init(second: Int64) { wall = Mutex((1_577_836_800 + 189_530_112 + second) * 1_000_000_000) }
+
+    var utc: Timestamp { Timestamp(nanoseconds: wall.withLock { $0 }) }
     var now: MonotonicInstant { system.now }
     func sleep(until deadline: MonotonicInstant) async throws { try await system.sleep(until: deadline) }
-    func step(by seconds: Int64) { offset.withLock { $0 = $0 &+ seconds &* 1_000_000_000 } }
+    func step(by seconds: Int64) { wall.withLock { $0 = $0 &+ seconds &* 1_000_000_000 } }
 }
 
 /// The child: opens the store, appends, commits, reads and acknowledges, and tells its parent what was confirmed, until it ends or is ended.
@@ -33,10 +38,11 @@ final class TortureWriter: Sendable {
     private let plan: WriterPlan
     private let samples: TortureSamples
     private let disk: any StoreDisk
-    private let time = SteppingTime()
+    private let time: SteppingTime
 
     init(_ plan: WriterPlan) {
         self.plan = plan
+        time = SteppingTime(second: plan.clock)
         samples = TortureSamples(seed: plan.samplesSeed, isSpread: plan.isThinning)
         var disk: any StoreDisk = SystemDisk()
         if plan.usesUnreliableDisk { disk = UnreliableDisk(seed: plan.workSeed) }
@@ -66,7 +72,8 @@ final class TortureWriter: Sendable {
     private func open() async -> Historian? {
         let configuration = HistorianConfiguration(
             folder: plan.folder, diskLimit: plan.diskLimit, commitInterval: .milliseconds(5),
-            policy: plan.isThinning ? .thin : .dropOldest, memoryTailBytes: plan.memoryTailBytes, disk: disk)
+            policy: plan.isThinning ? .thin : .dropOldest, memoryTailBytes: plan.memoryTailBytes, disk: disk,
+            boot: BootID(high: 0, low: 0))
         let logger = Logger(label: "torture") { _ in SwiftLogNoOpLogHandler() }
         var failure = "?"
         // Refusals of the disk are the trouble of the round, and what a supervisor would do is try again.
@@ -84,6 +91,7 @@ final class TortureWriter: Sendable {
 
     private func work(bursts: Int, closes: Bool, _ random: inout SeededGenerator) async {
         guard let log = await open() else { return }
+        time.step(by: 1)
         TortureWriter.report(.opened(epoch: log.epoch))
         do {
             var streams: [StreamID] = []

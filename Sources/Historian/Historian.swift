@@ -290,7 +290,7 @@ extension LogCore.State {
         // Thinned blocks have no batches any more, or not all of them.
         let whole = segments.drop { $0.level > 0 }
         var skippedKept = StreamTallies()
-        for segment in segments.prefix(while: { $0.level > 0 }) { skippedKept += segment.tallies }
+        for segment in segments.prefix(while: { $0.level > 0 }) { segment.addTallies(to: &skippedKept) }
         for (number, stream) in streams.enumerated() {
             guard let stream else { continue }
             let id = StreamID(rawValue: UInt32(number))

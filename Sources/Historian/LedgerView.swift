@@ -104,7 +104,7 @@ struct LedgerView {
         var recorded = StreamTallies()
         var recordedLost = StreamTallies()
         for segment in segments {
-            recorded += segment.tallies
+            segment.addTallies(to: &recorded)
             recordedLost += segment.lost ?? [:]
         }
         var waiting = StreamTallies()

@@ -10,8 +10,20 @@ package struct Segment: Sendable, Hashable {
     package var end: UInt64
     /// How many bytes of the file count; what stands behind them was never confirmed by the disk.
     package var bytes: Int
-    /// All samples in it, readable or not.
-    package var tallies: StreamTallies = [:]
+    /// All samples in it, readable or not. Made anew at each look where the file is a block.
+    package var tallies: StreamTallies {
+        get { packed?.unpacked ?? open }
+        _modify {
+            var tallies = StreamTallies()
+            if let packed { tallies = packed.unpacked } else { swap(&tallies, &open) }
+            defer { keep(tallies) }
+            yield &tallies
+        }
+    }
+    /// Of a file of the journal.
+    private var open: StreamTallies = [:]
+    /// Of a block.
+    private var packed: PackedTallies?
     /// Of these: given up before they reached the disk; `nil` where that was never counted.
     package var lost: StreamTallies? = [:]
     /// Oldest and newest time of its batches; `nil` while it has none.
@@ -19,7 +31,9 @@ package struct Segment: Sendable, Hashable {
     /// The file is gone or unreadable; its samples are told of as a gap.
     package var isMissing = false
     /// Whether the file is a block.
-    package var isSealed = false
+    package var isSealed = false {
+        didSet { if isSealed != oldValue { keep(packed?.unpacked ?? open) } }
+    }
     /// How many times the block was thinned: 0 while it has every batch.
     package var level: UInt8 = 0
     /// The oldest segment that a block stands for; otherwise `number`.
@@ -32,6 +46,16 @@ package struct Segment: Sendable, Hashable {
         self.end = end
         self.bytes = bytes
         firstNumber = number
+    }
+
+    private mutating func keep(_ tallies: StreamTallies) {
+        packed = isSealed ? PackedTallies(tallies) : nil
+        open = isSealed ? [:] : tallies
+    }
+
+    /// Adds its tallies to others.
+    func addTallies(to sum: inout StreamTallies) {
+        if let packed { packed.forEach { sum[$0, default: Tally()] += $1 } } else { sum += open }
     }
 
     package var fileName: String { isSealed ? BlockFormat.fileName(number, level: level) : Segment.fileName(number) }

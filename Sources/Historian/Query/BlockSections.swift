@@ -76,9 +76,10 @@ struct BlockSections: SectionSource {
     private mutating func countMissing(_ found: [StreamID: [UInt64]]) {
         let lost = segment.lost ?? [:]
         report.givenUp &+= request.selection.samples(in: lost)
+        let tallies = segment.tallies
         var damaged: UInt64 = 0
         for (stream, tags) in request.selection.tags {
-            guard let tally = segment.tallies[stream] else { continue }
+            guard let tally = tallies[stream] else { continue }
             for (place, tag) in tags.enumerated() {
                 let expected = tally[tag] &- min(tally[tag], lost[stream]?[tag] ?? 0)
                 let read = found[stream]?[place] ?? 0

@@ -24,7 +24,7 @@ struct PackedTallies: Sendable, Hashable {
     }
 
     /// One stream after the other.
-    func forEach(_ body: (StreamID, Tally) -> Void) {
+    func visit(_ body: (StreamID, Tally) -> Void) {
         bytes.withUnsafeBytes { bytes in
             var reader = ByteReader(bytes)
             var stream: UInt32 = 0
@@ -47,7 +47,7 @@ struct PackedTallies: Sendable, Hashable {
 
     var unpacked: StreamTallies {
         var tallies = StreamTallies()
-        forEach { tallies[$0] = $1 }
+        visit { tallies[$0] = $1 }
         return tallies
     }
 }

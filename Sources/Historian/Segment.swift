@@ -55,7 +55,7 @@ package struct Segment: Sendable, Hashable {
 
     /// Adds its tallies to others.
     func addTallies(to sum: inout StreamTallies) {
-        if let packed { packed.forEach { sum[$0, default: Tally()] += $1 } } else { sum += open }
+        if let packed { packed.visit { sum[$0, default: Tally()] += $1 } } else { sum += open }
     }
 
     package var fileName: String { isSealed ? BlockFormat.fileName(number, level: level) : Segment.fileName(number) }

@@ -24,14 +24,16 @@ flags=(-O -wmo -parse-as-library -swift-version 6 -package-name indusedge -modul
 
 echo "check-arm64: for this machine"
 clang -O2 -Wall -Wextra -Werror -c Tests/Embedded/hosted.c -o "$build/hosted.o"
-swiftc "${flags[@]}" "${sources[@]}" "$build/hosted.o" -o "$build/runner-here"
+clang -O2 -Wall -Wextra -Werror -ISources/CSystem/include -c Sources/CSystem/CRC32C.c -o "$build/crc32c-here.o"
+swiftc "${flags[@]}" "${sources[@]}" "$build/hosted.o" "$build/crc32c-here.o" -o "$build/runner-here"
 
 echo "check-arm64: for aarch64, embedded"
 target=aarch64-none-none-elf
 clang --target=$target -O2 -Wall -Wextra -Werror -ffreestanding -fno-builtin -c Tests/Embedded/aarch64.c -o "$build/aarch64.o"
+clang --target=$target -O2 -Wall -Wextra -Werror -ffreestanding -ISources/CSystem/include -c Sources/CSystem/CRC32C.c -o "$build/crc32c-arm64.o"
 swiftc "${flags[@]}" -enable-experimental-feature Embedded -target $target -Xcc -ffreestanding -Xfrontend -function-sections \
     -c "${sources[@]}" -o "$build/runner-arm64.o"
-ld.lld -static --gc-sections -o "$build/runner-arm64" "$build/aarch64.o" "$build/runner-arm64.o"
+ld.lld -static --gc-sections -o "$build/runner-arm64" "$build/aarch64.o" "$build/crc32c-arm64.o" "$build/runner-arm64.o"
 
 # Every golden column: kind, rows, byte count, bytes.
 python3 - > "$build/golden.bin" << 'PYTHON'
@@ -57,6 +59,7 @@ if grep -E 'ffffffffffffffff|other bytes' "$build/here.txt"; then
 fi
 # What it must print whatever happens to runner and script: the check value of CRC-32C, and a line for each golden column.
 grep -q '^crc32c 123456789 00000000e3069283$' "$build/arm64.txt"
+grep -q '^crc32c by instruction 123456789 00000000e3069283$' "$build/arm64.txt"
 # And that of CRC-16/MODBUS.
 grep -q '^modbus crc 123456789 0000000000004b37$' "$build/arm64.txt"
 golden=$(grep -cE '^(golden|refused) ' "$build/arm64.txt")

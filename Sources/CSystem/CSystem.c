@@ -9,6 +9,10 @@
 #include <sys/syscall.h>
 #include <sys/timex.h>
 #include <unistd.h>
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 
 int csystem_set_thread_name(const char *name)
 {
@@ -42,4 +46,15 @@ int csystem_write_out(int file, long long offset, long long count)
 {
     unsigned int steps = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
     return sync_file_range(file, offset, count, steps) == 0 ? 0 : errno;
+}
+
+int csystem_has_crc32c(void)
+{
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("sse4.2") != 0;
+#elif defined(__aarch64__)
+    return (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0;
+#else
+    return 0;
+#endif
 }

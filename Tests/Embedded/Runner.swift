@@ -5,6 +5,9 @@
 public func runnerMain() {
     var output = Output()
     output.line("crc32c 123456789", UInt64(crc(Array("123456789".utf8))))
+    output.line(
+        "crc32c by instruction 123456789", UInt64(~Array("123456789".utf8).withUnsafeBytes { csystem_crc32c(~0, $0.baseAddress, $0.count) })
+    )
     golden(readAll(), &output)
     generated(&output)
     modbus(&output)

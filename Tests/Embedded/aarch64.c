@@ -1,8 +1,6 @@
 // The platform of a program without a C library: Linux system calls of aarch64, and what Swift's compiler takes for granted.
 #include "platform.h"
 
-typedef unsigned long size_t;
-
 void runner_main(void);
 
 static long call(long number, long first, long second, long third) {

@@ -2,6 +2,9 @@
 #ifndef INDUSEDGE_EMBEDDED_PLATFORM_H
 #define INDUSEDGE_EMBEDDED_PLATFORM_H
 
+// For the checksum's instruction.
+#include "../../Sources/CSystem/include/CSystem.h"
+
 /// Reads from standard input; 0 at its end, negative for an error.
 long platform_read(void *bytes, unsigned long count);
 /// Writes to standard output; negative for an error.

@@ -35,6 +35,22 @@ struct JournalCodecTests {
         #expect(Array("123456789".utf8).withUnsafeBytes { CRC32C.checksum($0) } == 0xE306_9283)
     }
 
+    /// A log may move to a processor without the instruction, and back.
+    @Test func checksumsAreTheSameWithoutTheProcessorsInstruction() {
+        var generator = SeededGenerator(seed: 4)
+        let bytes = (0..<300).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
+        bytes.withUnsafeBytes { bytes in
+            for start in 0..<9 {
+                for end in start...bytes.count {
+                    let part = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
+                    #expect(CRC32C.checksum(part, after: UInt32(end)) == CRC32C.checksumByTables(part, after: UInt32(end)))
+                }
+            }
+            let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+            #expect(CRC32C.checksum(nothing, after: 7) == 7 && CRC32C.checksumByTables(nothing, after: 7) == 7)
+        }
+    }
+
     static let records: [(meaning: String, record: JournalRecord)] = {
         var partial = pumpBatch(StreamID(rawValue: 7), 42, presence: [0b011])
         partial.sequence = 3

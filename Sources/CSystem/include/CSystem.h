@@ -1,6 +1,9 @@
-// What Swift cannot call by itself: GNU extensions and variadic functions of the C library.
+// What Swift cannot call by itself: GNU extensions and variadic functions of the C library, and instructions that not every processor has.
 #ifndef INDUSEDGE_CSYSTEM_H
 #define INDUSEDGE_CSYSTEM_H
+
+#include <stddef.h>
+#include <stdint.h>
 
 /// Names the calling thread, as `top -H` and debuggers show it. At most 15 bytes.
 /// Returns 0, or ERANGE when the name is too long.
@@ -19,5 +22,11 @@ int csystem_peer_credentials(int descriptor, int *process, unsigned *user);
 
 /// Has the medium take some of a file's bytes now, and waits, without the promise of fdatasync(2). Returns 0 or an errno.
 int csystem_write_out(int file, long long offset, long long count);
+
+/// Whether the processor has the instruction that `csystem_crc32c` needs: SSE 4.2 of x86-64, CRC32 of ARMv8.
+int csystem_has_crc32c(void);
+
+/// Takes some bytes into the state of a Castagnoli checksum (RFC 3720, 12.1), which is its complement. Only where `csystem_has_crc32c`.
+uint32_t csystem_crc32c(uint32_t state, const void *bytes, size_t count);
 
 #endif

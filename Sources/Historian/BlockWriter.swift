@@ -184,7 +184,9 @@ struct SegmentCensus: ~Copyable {
         for (number, segment) in segments.enumerated() {
             let path = journal + "/" + segment.fileName
             files.append(try OpenFile(path, O_RDONLY))
-            let reader = try SegmentReader(path: path, epoch: segment.epoch, end: segment.bytes, catalogue: catalogue)
+            // Rows are gathered by the catalogue's descriptors anyway.
+            let reader = try SegmentReader(
+                path: path, epoch: segment.epoch, end: segment.bytes, isCatalogueFirst: true, catalogue: catalogue)
             var seen = segment.base - 1
             while let record = try reader.next(after: seen) {
                 let place = reader.lastPayload

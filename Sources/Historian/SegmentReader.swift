@@ -14,6 +14,7 @@ final class SegmentReader {
     private let file: OpenFile
     private let epoch: UInt32
     private let catalogue: Catalogue
+    private let isCatalogueFirst: Bool
     /// Where the bytes that count end.
     var end: Int
     /// Where the next record begins.
@@ -34,10 +35,11 @@ final class SegmentReader {
     /// Bytes read at a time; a longer record is read whole.
     private static let pieceBytes = 256 << 10
 
-    /// `catalogue` helps out where a descriptor of the segment's own is damaged.
-    init(path: String, epoch: UInt32, end: Int, catalogue: @escaping Catalogue) throws(GatewayError) {
+    /// `catalogue` helps out where a descriptor of the segment's own is damaged; if it comes first, only those that it lacks are decoded.
+    init(path: String, epoch: UInt32, end: Int, isCatalogueFirst: Bool = false, catalogue: @escaping Catalogue) throws(GatewayError) {
         file = try OpenFile(path, O_RDONLY)
         self.catalogue = catalogue
+        self.isCatalogueFirst = isCatalogueFirst
         self.epoch = epoch
         self.end = min(end, file.size)
     }
@@ -88,6 +90,13 @@ final class SegmentReader {
             let place = kind == .loss ? 8 : 0
             if kind != .descriptor, kind != .clock, payload.count >= place + 8, payload.littleEndian(UInt64.self, at: place) <= position {
                 return .unwanted
+            }
+            if kind == .descriptor, isCatalogueFirst, payload.count >= 4 {
+                let stream = StreamID(rawValue: payload.littleEndian(UInt32.self, at: 0))
+                if let known = catalogue(stream) {
+                    descriptors[stream] = known
+                    return .unwanted
+                }
             }
             guard let record = JournalRecord(kind, payload: payload, epoch: epoch) else { return .meaningless }
             switch record {

@@ -33,7 +33,7 @@ package final class Historian: TelemetryLog {
         var state = opening.recovery.state
         let runs = state.runs
         if opening.refusal == nil {
-            state.epoch = Historian.nextEpoch(opening, at: time.utc, boot: configuration.boot)
+            state.epoch = try Historian.nextEpoch(opening, at: time.utc, configuration)
             state.runs = runs.appending(ProcessRun(epoch: state.epoch, opened: time.utc))
             do throws(GatewayError) {
                 try opening.access.save(state, over: stored)
@@ -42,7 +42,7 @@ package final class Historian: TelemetryLog {
             }
         }
         if opening.refusal != nil {
-            state.epoch = Historian.nextEpoch(opening, at: time.utc, boot: configuration.boot)
+            state.epoch = try Historian.nextEpoch(opening, at: time.utc, configuration)
             state.runs = runs.appending(ProcessRun(epoch: state.epoch, opened: time.utc))
         }
         opening.access.note(epoch: state.epoch)
@@ -72,11 +72,19 @@ package final class Historian: TelemetryLog {
     ///
     /// The clock is in it for what the store does not know: that a disk was replaced, or an old image restored, under the gateway's name. Whoever
     /// receives would take the new samples for duplicates of those that had the same numbers.
-    private static func nextEpoch(_ opening: StoreAccess.Opening, at utc: Timestamp, boot: BootID) -> UInt32 {
+    private static func nextEpoch(
+        _ opening: StoreAccess.Opening, at utc: Timestamp, _ configuration: HistorianConfiguration
+    ) throws(GatewayError) -> UInt32 {
         let last = max(opening.recovery.state.epoch, opening.notedEpoch)
+        guard last < .max - epochsSkippedAfterLoss else {
+            throw GatewayError(
+                .storageCorrupt, resource: "log \(configuration.folder)", operation: "open",
+                "it says of itself that it is start number \(last), which no log reaches, and there is no higher number: put the folder aside"
+            )
+        }
         let isNew = opening.stored == nil && last == 0 && !opening.hadStore
         // Boxes out of one image begin with the same time while nobody has set their clocks; no two boots have the same number.
-        let bootNumber = UInt32(truncatingIfNeeded: boot.low)
+        let bootNumber = UInt32(truncatingIfNeeded: configuration.boot.low)
         var clock: UInt32 = 0
         if utc >= ClockDiscipline.plausibleFrom {
             clock = seconds(at: utc) + (isNew ? bootNumber % epochSpread : 0)

@@ -44,6 +44,22 @@ struct EpochTests {
         #expect(zip(known, known.dropFirst()).allSatisfy { $0 < $1 }, "\(known)")
     }
 
+    @Test("a segment that claims the last number there is: refused with words, nothing changed") func hasNoNumberBeyondTheLast()
+        async throws
+    {
+        let folder = TemporaryFolder()
+        _ = try await start(folder, at: "2026-07-01T00:00:00Z")
+        #expect(TemporaryFolder.run("rm", "-r", folder.log + "/state.sqlite") == 0)
+        var segment = try readBytes(folder.segments[0])
+        segment.replaceSubrange(12..<16, with: [0xFF, 0xFF, 0xFF, 0xFF])
+        let checksum = segment[..<44].withUnsafeBytes { CRC32C.checksum($0) }
+        for index in 0..<4 { segment[44 + index] = UInt8(truncatingIfNeeded: checksum >> (8 * UInt32(index))) }
+        try writeBytes(segment, to: folder.segments[0])
+        let error = #expect(throws: GatewayError.self) { try openLog(folder) }
+        #expect(error?.code == .storageCorrupt && error?.message.contains("4294967295") == true, "\(error.debugDescription)")
+        #expect(try readBytes(folder.segments[0]) == segment)
+    }
+
     @Test(
         "boxes out of one image, with clocks that nobody has set, differ by the boot",
         arguments: ["1970-01-01T00:00:12Z", "2026-03-01T00:00:12Z"])

@@ -27,6 +27,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let sqlite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
@@ -42,6 +43,7 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
         .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
         .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0"),
@@ -67,7 +69,7 @@ let package = Package(
         module("Acquisition", ["Telemetry", "GatewayCore", "Interlock", logging]),
         module("ModbusAdapter", ["Telemetry", "GatewayCore", "ModbusProtocol", "CModbus"]),
         module("ModbusFirewall", ["Telemetry", "GatewayCore", "ModbusProtocol", logging]),
-        module("Historian", ["Telemetry", "GatewayCore", "ChunkCodec", grdb, sqlite, logging]),
+        module("Historian", ["Telemetry", "GatewayCore", "ChunkCodec", "CSystem", deque, grdb, sqlite, logging]),
         module("Scoring", ["Telemetry"]),
         module("Sparkplug", ["Telemetry"]),
         module("Uplink", ["Telemetry", "GatewayCore", "Compression", "Envelope", "Identity", "Sparkplug", "CMosquitto", logging]),
@@ -123,7 +125,7 @@ let package = Package(
         tests("AuditTrail", ["Telemetry", "Identity", "TestKit"]),
         tests("Compression", ["Telemetry", "Sparkplug", "TestKit"]),
         tests("Envelope", ["Telemetry", "COpenSSL", "TestKit"]),
-        tests("Historian", ["Telemetry", "GatewayCore", "TestKit", "log-torture", grdb, logging], exclude: ["Golden"]),
+        tests("Historian", ["Telemetry", "GatewayCore", "TestKit", "log-torture", deque, grdb, logging], exclude: ["Golden"]),
         tests("Scoring", ["Telemetry", "PlantSimulation", "TestKit"]),
         tests(
             "Sparkplug", ["Telemetry", "TestKit", protobuf],

@@ -111,13 +111,8 @@ package struct ClockBook: Sendable, Hashable {
     }
 
     private func stretch(at position: UInt64) -> Stretch? {
-        var low = 0
-        var high = stretches.count
-        while low < high {
-            let middle = (low + high) / 2
-            if stretches[middle].statement.first <= position { low = middle + 1 } else { high = middle }
-        }
-        return low > 0 ? stretches[low - 1] : nil
+        let next = stretches.partitioningIndex { $0.statement.first > position }
+        return next > 0 ? stretches[next - 1] : nil
     }
 
     /// The oldest and newest time that a batch of a segment can be read with.

@@ -1,3 +1,4 @@
+internal import DequeModule
 internal import GatewayCore
 internal import Logging
 internal import Synchronization
@@ -155,13 +156,12 @@ actor Committer {
             var bytes = 0
             var index = state.tail.index(after: state.inFlight)
             while index < state.tail.entries.count, bytes < Committer.bufferBytes {
-                let entry = state.tail.entries[index]
-                entries.append(entry)
-                bytes += max(entry.cost, entry.recordBytes)
+                entries.append(state.tail.entries[index])
+                bytes += max(entries[entries.count - 1].cost, entries[entries.count - 1].recordBytes)
                 index += 1
             }
-            guard let last = entries.last else { return nil }
-            state.inFlight = last.last
+            guard !entries.isEmpty else { return nil }
+            state.inFlight = entries[entries.count - 1].last
             state.bytesSinceCommit = 0
             return entries
         }

@@ -1,3 +1,4 @@
+internal import DequeModule
 internal import Telemetry
 
 /// An entry that a cursor's reader was given.
@@ -39,24 +40,24 @@ struct CursorLane {
 
     /// Marks a batch that is not acknowledged; any other position is left alone.
     mutating func refuse(_ position: UInt64) {
-        let index = items.firstIndex { $0.position >= position }
+        let index = items.partitioningIndex { $0.position >= position }
         guard index >= acknowledgedCount, index < items.count, items[index].position == position else { return }
         if case .batch = items[index].content { items[index].isRefused = true }
     }
 
     /// The oldest one, if it is acknowledged and not beyond a position.
     mutating func popAcknowledged(through position: UInt64) -> CursorItem? {
-        guard acknowledgedCount > 0, let item = items.first, item.position <= position else { return nil }
+        guard acknowledgedCount > 0, items[0].position <= position else { return nil }
         acknowledgedCount -= 1
-        return items.popFirst()
+        return items.removeFirst()
     }
 
     /// Takes away what is not acknowledged: it will be read again.
-    mutating func rewind() { while !isAllAcknowledged { items.popLast() } }
+    mutating func rewind() { while !isAllAcknowledged { items.removeLast() } }
 
     /// Takes away what was evicted; what of it was acknowledged is in the tallies already.
     mutating func evict(through position: UInt64) {
-        while let item = items.first, item.position <= position { items.popFirst() }
+        while !items.isEmpty, items[0].position <= position { items.removeFirst() }
     }
 
     func forEachAcknowledged(_ body: (CursorItem) -> Void) { for index in 0..<acknowledgedCount { body(items[index]) } }

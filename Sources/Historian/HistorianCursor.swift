@@ -1,3 +1,4 @@
+internal import DequeModule
 internal import GatewayCore
 internal import Synchronization
 internal import Telemetry

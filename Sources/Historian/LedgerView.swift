@@ -1,3 +1,4 @@
+internal import DequeModule
 internal import Telemetry
 
 /// Everything a ledger is made of, at one moment.

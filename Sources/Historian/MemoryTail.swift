@@ -1,3 +1,4 @@
+internal import DequeModule
 internal import Telemetry
 
 /// The newest entries of the log, in memory: all that are not on disk, and as many of the others as fit the limit.
@@ -46,14 +47,14 @@ struct MemoryTail {
     }
 
     /// Index of the first entry after a position; `entries.count` if there is none.
-    func index(after position: UInt64) -> Int { entries.firstIndex { $0.last > position } }
+    func index(after position: UInt64) -> Int { entries.partitioningIndex { $0.last > position } }
 
     /// Brings the memory back under its limit: first what is on disk is let go, then the oldest batches lose their values.
     ///
     /// Batches through `inFlight` are being written and stay. Returns what was given up.
     mutating func trim(durable: UInt64, inFlight: UInt64, tagCount: (StreamID) -> Int) -> [StreamID: StreamCounts] {
-        while bytes > limit, let first = entries.first, first.last <= durable {
-            entries.popFirst()
+        while bytes > limit, !entries.isEmpty, entries[0].last <= durable {
+            let first = entries.removeFirst()
             bytes -= first.cost
             if case .loss = first.content { losses -= 1 }
         }

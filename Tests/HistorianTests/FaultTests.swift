@@ -1,3 +1,4 @@
+import DequeModule
 import GatewayCore
 import Logging
 import Synchronization
@@ -402,8 +403,7 @@ struct FaultTests {
         #expect(tail.entries.count < 1000)
         var next: UInt64 = 1
         var samples: UInt64 = 0
-        for index in 0..<tail.entries.count {
-            let entry = tail.entries[index]
+        for entry in tail.entries {
             #expect(entry.first == next)
             next = entry.last + 1
             #expect(!(entry.first <= 100 && entry.last > 100))

@@ -66,7 +66,8 @@ struct IngestMeasurement {
         figures.report("log.ingest_core_percent_at_1M", percent - idle, "%", goal: .atMost(15))
         figures.report("log.commit_p99_ms", statistics.p99Duration.milliseconds, "ms", goal: .atMost(20))
         figures.report("log.bare_fdatasync_p99_ms", bare, "ms")
-        figures.report("log.rss_growth_mib", (resident.last ?? 0) - resident[0], "MiB")
+        figures.report("log.rss_growth_mib", resident[2] - resident[0], "MiB")
+        figures.report("log.rss_growth_second_half_mib", resident[2] - resident[1], "MiB")
         figures.report("log.disk_bytes_written_per_sample", (end.writtenBytes - start.writtenBytes) / samples, "B", goal: .atMost(8))
     }
 

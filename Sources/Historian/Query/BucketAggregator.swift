@@ -165,14 +165,8 @@ package struct BucketAggregator<Value: BucketValue>: Sendable {
     private mutating func changeBucket(to time: Int64) throws(GatewayError) {
         let range = layout.bucket(of: time)
         if let last = buckets.last, range.lowerBound <= last.start {
-            var low = 0
-            var high = buckets.count
-            while low < high {
-                let middle = (low + high) / 2
-                if buckets[middle].start < range.lowerBound { low = middle + 1 } else { high = middle }
-            }
-            current = low
-            if low < buckets.count, buckets[low].start == range.lowerBound { return }
+            current = buckets.partitioningIndex { $0.start >= range.lowerBound }
+            if current < buckets.count, buckets[current].start == range.lowerBound { return }
         } else {
             current = buckets.count
         }

@@ -23,6 +23,8 @@ package final class BirthFolder {
 
     private struct Start {
         var epoch: UInt32
+        /// Of its file, when this process began. A gateway with a new disk may count from lower numbers, so these do not tell which start is older.
+        var written: Date?
         /// What each topic told last.
         var told: [String: Data] = [:]
         var linesWritten = 0
@@ -53,16 +55,17 @@ package final class BirthFolder {
             let files = FileManager.default
             try files.createDirectory(atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
             for name in try files.contentsOfDirectory(atPath: path).sorted() where name.hasSuffix(Self.suffix) {
-                read(try Data(contentsOf: URL(fileURLWithPath: path + "/" + name)), of: name)
+                let written = try files.attributesOfItem(atPath: path + "/" + name)[.modificationDate] as? Date
+                read(try Data(contentsOf: URL(fileURLWithPath: path + "/" + name)), of: name, written: written)
             }
         } catch {
             throw GatewayError(.storageFailed, resource: path, operation: "read the births", "the folder cannot be used", cause: error)
         }
-        for key in starts.keys { starts[key]?.sort { $0.epoch < $1.epoch } }
+        for key in starts.keys { starts[key]?.sort { ($0.written ?? .distantPast, $0.epoch) < ($1.written ?? .distantPast, $1.epoch) } }
     }
 
     /// Damaged lines are left out: what they told of is asked for.
-    private func read(_ data: Data, of name: String) {
+    private func read(_ data: Data, of name: String, written: Date?) {
         let decoder = JSONDecoder()
         var damaged = 0
         for text in data.split(separator: 10) {
@@ -74,6 +77,7 @@ package final class BirthFolder {
             let place = place(of: line.epoch, key)
             let before = starts[key]?[place].told.updateValue(line.payload, forKey: line.topic)
             starts[key]?[place].linesWritten += 1
+            starts[key]?[place].written = written
             bytes += line.payload.count - (before?.count ?? 0)
         }
         if damaged > 0 {

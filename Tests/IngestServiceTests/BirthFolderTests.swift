@@ -126,4 +126,21 @@ struct BirthFolderTests {
         let again = try BirthFolder(path, logger: Self.quiet).births(broker: Self.broker)
         #expect(again.count == 7 && again.filter { $0.epoch == 9 }.count == 1)
     }
+
+    /// A start without a clock has a number from 2^30; with the next disk they begin with the seconds since 2020 again.
+    @Test func ofAGatewayWithANewDiskTheLatestStartsAreKeptThoughTheirNumbersAreLower() throws {
+        let path = try TemporaryFolder().path + "/births"
+        var decoder = try Self.decoder()
+        for (order, epoch) in ([1 << 30, 1 << 30 + 1, 1 << 30 + 2, 1 << 30 + 3, 200, 201, 202] as [UInt32]).enumerated() {
+            let folder = try BirthFolder(path, logger: Self.quiet)
+            for (birth, _) in Self.take(Self.births(epoch, alias: 3), &decoder).effects.births { folder.keep(birth, broker: Self.broker) }
+            folder.synchronize()
+            for name in try FileManager.default.contentsOfDirectory(atPath: path) where name.hasSuffix("-\(epoch).births") {
+                try FileManager.default.setAttributes(
+                    [.modificationDate: Date(timeIntervalSince1970: 1_800_000_000 + 60 * Double(order))], ofItemAtPath: path + "/" + name)
+            }
+        }
+        let kept = try BirthFolder(path, logger: Self.quiet).births(broker: Self.broker).map(\.epoch)
+        #expect(kept == [1 << 30 + 3, 1 << 30 + 3, 200, 200, 201, 201, 202, 202])
+    }
 }

@@ -24,8 +24,8 @@ final class ClusterConnection: Sendable {
     private let encoder: Mutex<PayloadEncoder>
     /// The present connection, for what is told outside of its events.
     private let present = Mutex<(session: RouteSession, connection: MQTTSession)?>(nil)
-    /// Which of two certificates the broker is shown.
-    private let choice = Mutex(CredentialChoice<TLSCredentials>())
+    /// `nil` without TLS.
+    private let certificates: ClusterCredentials?
     /// Ties the log lines of one outage together.
     private let outage = Mutex<TraceID?>(nil)
 
@@ -41,6 +41,10 @@ final class ClusterConnection: Sendable {
         logger[metadataKey: "cluster"] = "\(cluster.name)"
         self.logger = logger
         encoder = Mutex(try PayloadEncoder(context.configuration, cluster: cluster.name))
+        let identity = cluster.isTLS ? context.identity : nil
+        certificates = identity.map {
+            ClusterCredentials(of: $0, every: context.configuration.identityInterval, time: context.time, logger: logger)
+        }
     }
 
     private var configuration: RouteConfiguration { context.configuration }
@@ -76,7 +80,7 @@ final class ClusterConnection: Sendable {
         }
         let credentials: TLSCredentials?
         do {
-            credentials = try await credentialsToShow()
+            credentials = try await certificates?.next()
         } catch {
             if error.isCancellation { throw error }
             return didNotConnect(
@@ -119,11 +123,13 @@ final class ClusterConnection: Sendable {
             let wasAccepted = session.stage == .connected
             connection.abandon()
             session.close()
-            if !wasAccepted, let error = session.error, isRefusal(error, of: credentials) { return .again }
+            if !wasAccepted, let error = session.error, let credentials, certificates?.isRefusal(error, of: credentials) == true {
+                return .again
+            }
             return didNotConnect(feed, session.error ?? timeout)
         }
         let since = time.now
-        if let credentials { choice.withLock { $0.didConnect(with: credentials) } }
+        if let credentials { certificates?.didConnect(with: credentials) }
         didConnect()
         var isRenewing = false
         defer { didEnd(session, connection, feed, isRenewing: isRenewing) }
@@ -141,7 +147,12 @@ final class ClusterConnection: Sendable {
                     _ = try await session.leave(.connected, .ready, .connecting)
                     return false
                 }
-                if let credentials { group.addTask { try await self.untilRenewed(credentials) } }
+                if let credentials, let certificates {
+                    group.addTask {
+                        try await certificates.untilRenewed(credentials)
+                        return true
+                    }
+                }
                 // Whoever ends first ends the others.
                 defer { group.cancelAll() }
                 return try await group.next() ?? false
@@ -295,6 +306,22 @@ final class ClusterConnection: Sendable {
         while session.stage != .ended { await session.stageChanged.untilNotified() }
     }
 
+    /// Ends a connection in order, so that another one can begin: nothing new is published, and what is on its way is waited for.
+    private func handOver(
+        _ session: RouteSession, _ connection: MQTTSession, _ feed: LogFeed, death: MQTTSession.Message?
+    ) async {
+        logger.info("connecting anew with another certificate")
+        let deadline = time.now.advanced(by: Self.handOverTimeout)
+        while feed.inFlight(to: index) > 0, session.stage != .ended, time.now < deadline {
+            // Who is told to stop does not wait for acknowledgements.
+            do { try await time.sleep(for: .milliseconds(5)) } catch { break }
+        }
+        await sayGoodbye(connection, session, death: death)
+    }
+
+    /// How long a hand-over waits for acknowledgements; what is not acknowledged then is sent again.
+    static let handOverTimeout = Duration.seconds(10)
+
     /// Looks after the answers of the broker, and gives the connection up when they stay away. Throws `CancellationError`.
     private func watch(_ session: RouteSession, _ connection: MQTTSession, _ feed: LogFeed) async throws {
         // Where data moves to whoever answers, also a cluster without data must be asked.
@@ -319,62 +346,6 @@ final class ClusterConnection: Sendable {
 
     /// What is subscribed to only for the answer: the one thing that every broker answers at once and passes on to nobody.
     private var probeTopic: String { encoder.withLock { $0.commandTopics }.first ?? "indusedge/probe/\(configuration.clientID)" }
-
-    // MARK: - Certificates
-
-    /// What the broker is shown next. Throws a `GatewayError` when the files of the route were never any good.
-    private func credentialsToShow() async throws -> TLSCredentials? {
-        guard cluster.isTLS, let identity = context.identity else { return nil }
-        let newest = try await identity.look()
-        let stamp = time.stamp
-        return choice.withLock { choice in
-            choice.next(newest: newest, at: time.now) { older in !older.troubles(at: stamp).contains { $0.kind == .dates } }
-        }
-    }
-
-    /// Whether the broker does not want what we showed, and there is something else that it accepted before.
-    private func isRefusal(_ error: GatewayError, of credentials: TLSCredentials?) -> Bool {
-        guard let credentials, [.tlsFailed, .certificateInvalid, .refused].contains(error.code),
-            choice.withLock({ $0.didFail(with: credentials, at: time.now) })
-        else { return false }
-        logger.warning(
-            "the broker does not accept the new certificate; the one before serves on",
-            metadata: [
-                "error_chain": .chain(of: error), "subject": "\(credentials.certificate?.subject ?? "none")",
-                "fingerprint": "\(credentials.certificate?.fingerprint ?? "none")",
-            ])
-        return true
-    }
-
-    /// Returns `true` when the broker is to be shown something else. Throws `CancellationError`.
-    private func untilRenewed(_ shown: TLSCredentials) async throws -> Bool {
-        guard let identity = context.identity else { return false }
-        while true {
-            try await time.sleep(for: configuration.identityInterval)
-            // What is wrong with new files the identity itself tells.
-            guard let newest = try? await identity.look() else {
-                try Task.checkCancellation()
-                continue
-            }
-            if choice.withLock({ $0.isToBeRenewed(shown, newest: newest, at: time.now) }) { return true }
-        }
-    }
-
-    /// Ends a connection in order, so that another one can begin: nothing new is published, and what is on its way is waited for.
-    private func handOver(
-        _ session: RouteSession, _ connection: MQTTSession, _ feed: LogFeed, death: MQTTSession.Message?
-    ) async {
-        logger.info("connecting anew with another certificate")
-        let deadline = time.now.advanced(by: Self.handOverTimeout)
-        while feed.inFlight(to: index) > 0, session.stage != .ended, time.now < deadline {
-            // Who is told to stop does not wait for acknowledgements.
-            do { try await time.sleep(for: .milliseconds(5)) } catch { break }
-        }
-        await sayGoodbye(connection, session, death: death)
-    }
-
-    /// How long a hand-over waits for acknowledgements; what is not acknowledged then is sent again.
-    static let handOverTimeout = Duration.seconds(10)
 
     // MARK: - Publishing
 
@@ -548,33 +519,5 @@ final class ClusterConnection: Sendable {
         case .write(let command): context.desk.take(command, topic: topic, cluster: cluster.name)
         case .ignored(let reason): context.desk.refuse(reason, topic: topic, cluster: cluster.name)
         }
-    }
-}
-
-extension LaneStatus {
-    fileprivate mutating func add(_ messages: Int, _ bytes: Int, _ item: DeliveryWindow.Item, isBacklog: Bool) {
-        guard item.isBacklog == isBacklog else { return }
-        publishedMessages += UInt64(messages)
-        publishedBytes += UInt64(bytes)
-        publishedSamples += item.samples
-    }
-
-    fileprivate mutating func add(_ other: LaneStatus) {
-        publishedMessages += other.publishedMessages
-        publishedBytes += other.publishedBytes
-        publishedSamples += other.publishedSamples
-    }
-}
-
-extension RouteStatus {
-    /// After a connection: what troubles other clusters still, or nothing.
-    fileprivate mutating func tellNewestError(keepsOthers: Bool) {
-        let newest =
-            keepsOthers
-            ? clusters.filter { !$0.lastError.isEmpty && $0.state != .connected && $0.name != cluster }
-                .max { ($0.lastErrorTime ?? Timestamp(nanoseconds: 0)) < ($1.lastErrorTime ?? Timestamp(nanoseconds: 0)) } : nil
-        lastError = newest?.lastError ?? []
-        lastErrorTime = newest?.lastErrorTime
-        retryCount = newest?.retryCount ?? 0
     }
 }

@@ -95,3 +95,18 @@ package struct BacklogStatus: Sendable, Hashable {
 
     package init() {}
 }
+
+extension LaneStatus {
+    mutating func add(_ messages: Int, _ bytes: Int, _ item: DeliveryWindow.Item, isBacklog: Bool) {
+        guard item.isBacklog == isBacklog else { return }
+        publishedMessages += UInt64(messages)
+        publishedBytes += UInt64(bytes)
+        publishedSamples += item.samples
+    }
+
+    mutating func add(_ other: LaneStatus) {
+        publishedMessages += other.publishedMessages
+        publishedBytes += other.publishedBytes
+        publishedSamples += other.publishedSamples
+    }
+}

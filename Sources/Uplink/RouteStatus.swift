@@ -91,3 +91,16 @@ package struct RouteStatus: Sendable, Hashable {
         return .nanoseconds(mean.nanoseconds + (new.nanoseconds - mean.nanoseconds) / 16)
     }
 }
+
+extension RouteStatus {
+    /// After a connection: what troubles other clusters still, or nothing.
+    mutating func tellNewestError(keepsOthers: Bool) {
+        let newest =
+            keepsOthers
+            ? clusters.filter { !$0.lastError.isEmpty && $0.state != .connected && $0.name != cluster }
+                .max { ($0.lastErrorTime ?? Timestamp(nanoseconds: 0)) < ($1.lastErrorTime ?? Timestamp(nanoseconds: 0)) } : nil
+        lastError = newest?.lastError ?? []
+        lastErrorTime = newest?.lastErrorTime
+        retryCount = newest?.retryCount ?? 0
+    }
+}

@@ -32,7 +32,7 @@ module Envelope -enable-testing Sources/Envelope/{CBORReader,CBORWriter,COSEMess
 module Compression -enable-testing -I Sources/CZlib -I Sources/CZstd Sources/Compression/*.swift
 module ModbusProtocol Sources/ModbusProtocol/*.swift
 module GatewayCore Sources/GatewayCore/{BootID,ClockDiscipline,MonotonicInstant}.swift
-module Historian -enable-testing Sources/Historian/{ByteCoding,CRC32C,JournalFormat,JournalRecord,Tally,Segment,ClockBook}.swift \
+module Historian -enable-testing Sources/Historian/{ByteCoding,CRC32C,JournalFormat,JournalRecord,Tally,Segment,ClockBook,PackedTallies,PartitioningIndex}.swift \
     Sources/Historian/{RecordScanner,CatalogueFormat,BlockFormat,ChunkRows,ChunkEncoder,ChunkReader,ColumnLanes,StreamSummaries,TagSummary}.swift
 
 # A target begins with what the golden files hold.

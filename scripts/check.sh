@@ -17,6 +17,9 @@ make --no-print-directory -C Benchmarks/endtoend
 find Benchmarks Tests scripts -name '*.py' -print0 |
     xargs -0 python3 -c 'import ast, sys; [ast.parse(open(path).read(), path) for path in sys.argv[1:]]'
 
+step "fuzz targets"
+scripts/fuzz.sh --check
+
 step "build"
 swift build --build-tests "${build_flags[@]}"
 

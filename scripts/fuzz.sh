@@ -3,22 +3,30 @@
 #   FUZZ_SECONDS=60    how long each target runs
 #   FUZZ="A B"         which targets; all if not given
 # Exits 1 when a target found something; what it found is in .build-fuzz/artifacts.
+# With --check it only looks whether the targets' files are still all that they need.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 seconds=${FUZZ_SECONDS:-60}
 read -r -a targets <<< "${FUZZ:-ColumnIntegers ColumnFloats ColumnTexts JournalRecord Catalogue Block SparkplugPayload ModbusRequestPDU ModbusResponsePDU ModbusFrames ModbusReplies ImportFile SunSpecChain Envelope MetricColumns}"
 build=.build-fuzz
-flags=(-O -g -sanitize=fuzzer,address -parse-as-library -swift-version 6 -package-name indusedge -I "$build"
+if [[ ${1:-} == --check ]]; then build+=/check; fi
+flags=(-parse-as-library -swift-version 6 -package-name indusedge -I "$build"
     -enable-upcoming-feature ExistentialAny -enable-upcoming-feature InternalImportsByDefault
-    -enable-upcoming-feature MemberImportVisibility -use-ld=lld)
+    -enable-upcoming-feature MemberImportVisibility)
+fuzzing=(-O -g -sanitize=fuzzer,address -use-ld=lld)
 mkdir -p "$build" "$build/artifacts"
 
 # Modules as far as the targets need them: of the Historian the codecs of journal and blocks, of the core what they mention.
 module() {
     local name=$1
     shift
-    swiftc "${flags[@]}" -wmo -module-name "$name" -emit-module -emit-module-path "$build/$name.swiftmodule" -c "$@" -o "$build/$name.o"
+    local output=(-emit-module -emit-module-path "$build/$name.swiftmodule")
+    if [[ $build == */check ]]; then
+        swiftc "${flags[@]}" -wmo -module-name "$name" "${output[@]}" "$@"
+    else
+        swiftc "${flags[@]}" "${fuzzing[@]}" -wmo -module-name "$name" "${output[@]}" -c "$@" -o "$build/$name.o"
+    fi
 }
 module Telemetry Sources/Telemetry/*.swift
 module ChunkCodec Sources/ChunkCodec/*.swift
@@ -35,12 +43,19 @@ module GatewayCore Sources/GatewayCore/{BootID,ClockDiscipline,MonotonicInstant}
 module Historian -enable-testing Sources/Historian/{ByteCoding,CRC32C,JournalFormat,JournalRecord,Tally,Segment,ClockBook,PackedTallies,PartitioningIndex}.swift \
     Sources/Historian/{RecordScanner,CatalogueFormat,BlockFormat,ChunkRows,ChunkEncoder,ChunkReader,ColumnLanes,StreamSummaries,TagSummary}.swift
 
+if [[ $build == */check ]]; then
+    for target in "${targets[@]}"; do
+        swiftc "${flags[@]}" -typecheck -I Sources/CZlib -I Sources/CZstd -module-name "Fuzz$target" "Tests/Fuzz/$target.swift"
+    done
+    exit
+fi
+
 # A target begins with what the golden files hold.
 python3 scripts/fuzz-seeds.py "$build/corpus"
 
 status=0
 for target in "${targets[@]}"; do
-    swiftc "${flags[@]}" -I Sources/CZlib -I Sources/CZstd -module-name "Fuzz$target" "Tests/Fuzz/$target.swift" "$build"/*.o -o "$build/$target"
+    swiftc "${flags[@]}" "${fuzzing[@]}" -I Sources/CZlib -I Sources/CZstd -module-name "Fuzz$target" "Tests/Fuzz/$target.swift" "$build"/*.o -o "$build/$target"
     mkdir -p "$build/corpus/$target"
 done
 for target in "${targets[@]}"; do

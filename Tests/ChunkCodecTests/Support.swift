@@ -18,6 +18,15 @@ enum Column: Hashable {
         }
     }
 
+    func prefix(_ count: Int) -> Column {
+        switch self {
+        case .integers(let values): .integers(Array(values.prefix(count)))
+        case .float64(let patterns): .float64(Array(patterns.prefix(count)))
+        case .float32(let patterns): .float32(Array(patterns.prefix(count)))
+        case .texts(let texts): .texts(Array(texts.prefix(count)))
+        }
+    }
+
     /// The column's kind without rows: what a decoder is asked for.
     var kind: Kind {
         switch self {
